@@ -1,0 +1,73 @@
+import { decode } from './decode.ts'
+import { blazefaceOutputs } from './detect/blazeface.ts'
+import type { Detection } from './detect/detection.ts'
+import { meshOutputs } from './mesh.ts'
+import { buildDlibResnet } from './onnx/dlib-resnet.ts'
+import { openNetwork } from './onnx/session.ts'
+import { translateGraphModel } from './onnx/tfjs-graph.ts'
+import { humanV1 } from './packs/human-v1.ts'
+import { locate } from './packs/locate.ts'
+import type { Pack } from './packs/pack.ts'
+import { type Analysis, analysePicture, type Choice, findFaces, type Networks } from './pipeline.ts'
+
+/** The face engine: pictures in, measured faces out. It knows no people, no database and no HTTP. */
+export interface FaceEngine {
+  pack: Pack
+  /**
+   * Looks at a JPEG, PNG or WebP. Rejects with an AppError when the picture or a network fails.
+   * Several large faces are refused; `choice` 'central' takes the middle one, for data sets that are labelled so.
+   */
+  analyse(bytes: Uint8Array, choice?: Choice): Promise<Analysis>
+  /** All faces in a picture, best score first, in the pixels of the decoded picture. */
+  detect(bytes: Uint8Array): Promise<Detection[]>
+  close(): Promise<void>
+}
+
+/**
+ * Starts the engine with the embedded pack: checks the weights against the pack's manifest, translates them to
+ * ONNX in memory and loads them. Throws when a file is missing or altered; there is no lesser engine to fall back to.
+ */
+export async function startEngine(): Promise<FaceEngine> {
+  const networks = await openHumanV1()
+  const all = [networks.detector, networks.mesh, ...networks.embedders]
+  return {
+    pack: humanV1,
+    analyse: (bytes, choice = 'only') => analysePicture(humanV1, networks, bytes, choice),
+    detect: async (bytes) => findFaces(networks.detector, await decode(bytes)),
+    close: async () => {
+      for (const network of all) await network.close()
+    },
+  }
+}
+
+async function openHumanV1(): Promise<Networks> {
+  const { files } = humanV1
+  const [blazeface, , facemesh, , faceres, , resnet] = Object.values(files).map(locate)
+  const swap = (outputs: Record<string, string>) => Object.keys(outputs)
+  const detector = translateGraphModel({
+    path: blazeface,
+    input: { name: 'input', shape: [3, 256, 256] },
+    outputs: blazefaceOutputs,
+    batch: 1,
+  })
+  const mesh = translateGraphModel({
+    path: facemesh,
+    input: { name: 'input_1', shape: [3, 192, 192] },
+    outputs: meshOutputs,
+    batch: 1,
+  })
+  const features = translateGraphModel({
+    path: faceres,
+    input: { name: 'input_1', shape: [3, 224, 224] },
+    outputs: { embedding: 'global_pooling/Mean' },
+    batch: -1,
+  })
+  return {
+    detector: await openNetwork('blazeface', detector, swap(blazefaceOutputs)),
+    mesh: await openNetwork('facemesh', mesh, swap(meshOutputs)),
+    embedders: [
+      await openNetwork('faceres', features, ['embedding']),
+      await openNetwork('resnet', buildDlibResnet(resnet), ['embedding']),
+    ],
+  }
+}

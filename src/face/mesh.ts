@@ -1,0 +1,77 @@
+import { applyTo, type Point, type Similarity, warp } from './align.ts'
+import type { Picture } from './decode.ts'
+import type { Detection } from './detect/detection.ts'
+import type { Network } from './onnx/session.ts'
+
+const INPUT_SIDE_PX = 192
+const POINTS = 468
+/** The crop is this much wider than the detector's box, as the mesh was trained. */
+const BOX_SCALE = 1.5
+
+export const meshOutputs = { mesh: 'Identity_2', presence: 'Identity_1' }
+
+/** The 468 points of MediaPipe's face mesh in picture pixels (z: depth on the same scale, towards the camera negative). */
+export interface Mesh {
+  points: Float32Array
+  /** How sure the network is that there is a whole face, 0..1. */
+  presence: number
+}
+
+/** Angles of the head in degrees. Yaw is positive when the nose points to the picture's right, pitch when it points down. */
+export interface Pose {
+  yaw: number
+  pitch: number
+  roll: number
+}
+
+/** Lays the mesh on a detected face. */
+export async function fitMesh(network: Network, picture: Picture, face: Detection): Promise<Mesh> {
+  const [rightEye, leftEye] = face.points
+  const angle = Math.atan2(leftEye[1] - rightEye[1], leftEye[0] - rightEye[0])
+  const side = Math.max(face.box.width, face.box.height) * BOX_SCALE
+  const centre: Point = [face.box.x + face.box.width / 2, face.box.y + face.box.height / 2]
+  const toPicture = cropToPicture(centre, side, angle)
+
+  const input = new Float32Array(3 * INPUT_SIDE_PX * INPUT_SIDE_PX)
+  warp(picture, toPicture, INPUT_SIDE_PX, { order: 'RGB', mean: [0, 0, 0], deviation: 255 }, input)
+  const { mesh, presence } = await network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
+
+  const scale = side / INPUT_SIDE_PX
+  const points = new Float32Array(POINTS * 3)
+  for (let i = 0; i < points.length; i += 3) {
+    const [x, y] = applyTo(toPicture, [mesh[i], mesh[i + 1]])
+    points[i] = x
+    points[i + 1] = y
+    points[i + 2] = mesh[i + 2] * scale
+  }
+  return { points, presence: presence[0] }
+}
+
+function cropToPicture([x, y]: Point, side: number, angle: number): Similarity {
+  const scale = side / INPUT_SIDE_PX
+  const [a, b] = [scale * Math.cos(angle), scale * Math.sin(angle)]
+  const half = INPUT_SIDE_PX / 2
+  return { a, b, tx: x - a * half + b * half, ty: y - b * half - a * half }
+}
+
+/** The five points that faces are aligned by: the eyes' centres, the nose tip, the mouth's corners, picture-left first. */
+export function fivePoints(mesh: Mesh): Point[] {
+  const mean = (indices: number[]): Point => {
+    const sum = (axis: number) => indices.reduce((total, index) => total + mesh.points[index * 3 + axis], 0)
+    return [sum(0) / indices.length, sum(1) / indices.length]
+  }
+  return [mean([33, 133, 159, 145]), mean([362, 263, 386, 374]), mean([1]), mean([61]), mean([291])]
+}
+
+/** The head's pose, from the line through the outer eye corners (33, 263) and the one from forehead to chin (10, 152). */
+export function poseOf({ points }: Mesh): Pose {
+  const between = (from: number, to: number, axis: number) => points[to * 3 + axis] - points[from * 3 + axis]
+  const degrees = (radians: number) => (radians * 180) / Math.PI
+  const [acrossX, acrossY, acrossZ] = [0, 1, 2].map((axis) => between(33, 263, axis))
+  const [downX, downY, downZ] = [0, 1, 2].map((axis) => between(10, 152, axis))
+  return {
+    yaw: degrees(Math.atan2(acrossZ, Math.hypot(acrossX, acrossY))),
+    pitch: degrees(Math.atan2(downZ, Math.hypot(downX, downY))),
+    roll: degrees(Math.atan2(acrossY, acrossX)),
+  }
+}

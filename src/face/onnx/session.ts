@@ -1,0 +1,46 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { AppError } from '../../shared/errors.ts'
+
+/** A loaded network. */
+export interface Network {
+  /**
+   * Runs the network once, off the event loop. `shape` is that of `input`, batch first.
+   * Resolves to the values of each output by name; rejects with `model_failure` when the network fails or
+   * answers something that is not a finite number, so that a broken model never becomes a score.
+   */
+  run(input: Float32Array, shape: number[]): Promise<Record<string, Float32Array>>
+  close(): Promise<void>
+}
+
+/** Loads an ONNX model and checks that it has the outputs it should have. */
+export async function openNetwork(name: string, model: Uint8Array, outputs: string[]): Promise<Network> {
+  const session = await InferenceSession.create(model, {
+    // Several checks run side by side: one thread each serves more of them than two threads for one.
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    logSeverityLevel: 3,
+  })
+  const missing = outputs.filter((output) => !session.outputNames.includes(output))
+  if (missing.length > 0) throw new Error(`the model ${name} lacks the outputs ${missing.join(', ')}`)
+  const inputName = session.inputNames[0]
+
+  return {
+    async run(input, shape) {
+      try {
+        const results = await session.run({ [inputName]: new Tensor('float32', input, shape) }, outputs)
+        return Object.fromEntries(outputs.map((output) => [output, finite(results[output].data as Float32Array)]))
+      } catch (cause) {
+        throw new AppError('model_failure', `The face model ${name} failed; try again.`, {}, cause)
+      }
+    },
+    close: () => session.release(),
+  }
+}
+
+function finite(values: Float32Array): Float32Array {
+  for (const value of values) if (!Number.isFinite(value)) throw new Error('an output is not a finite number')
+  return values
+}

@@ -1,0 +1,122 @@
+import { decode, type Picture } from './decode.ts'
+import { detectFaces } from './detect/blazeface.ts'
+import type { Detection } from './detect/detection.ts'
+import { embedFace } from './embed.ts'
+import { fitMesh, fivePoints, type Mesh, type Pose, poseOf } from './mesh.ts'
+import type { Network } from './onnx/session.ts'
+import type { Pack } from './packs/pack.ts'
+import { assessQuality, type Quality } from './quality.ts'
+
+/** The networks of a pack, loaded. `embedders` stand in the order of the pack's specifications. */
+export interface Networks {
+  detector: Network
+  mesh: Network
+  embedders: Network[]
+}
+
+/** One face, wholly measured: everything in it comes from the same detection. */
+export interface Face {
+  detection: Detection
+  mesh: Mesh
+  pose: Pose
+  quality: Quality
+  /** As stored: the pack's `dimension` floats, not centred. */
+  vector: Float32Array
+}
+
+/** What a picture shows. */
+export type Analysis = {
+  picture: { widthPx: number; heightPx: number }
+  /** Wall time of each stage in milliseconds. */
+  timings: Record<Stage, number>
+} & (
+  | { kind: 'no_face' }
+  | { kind: 'several_faces'; count: number }
+  /** `rivals`: how many faces were large enough to be meant; more than 1 only where the middle one was asked for. */
+  | { kind: 'face'; face: Face; rivals: number }
+)
+
+export type Stage = 'decode' | 'detect' | 'mesh' | 'quality' | 'embed'
+
+/** A face whose side is at least this share of the largest one's may as well be the person meant. */
+const RIVAL_SHARE = 0.6
+/** ... unless the detector is not sure that it is a face. */
+const MIN_RIVAL_SCORE = 0.5
+/** Where the mesh network sees no face, the detector was wrong. */
+const MIN_PRESENCE = 0.5
+
+/**
+ * Looks at a picture: decode, detect, choose the one face, lay the mesh, assess, align and embed.
+ * Rejects with the codes of `decode` and with `model_failure`.
+ */
+export async function analysePicture(
+  pack: Pack,
+  networks: Networks,
+  bytes: Uint8Array,
+  choice: Choice,
+): Promise<Analysis> {
+  const timings = { decode: 0, detect: 0, mesh: 0, quality: 0, embed: 0 }
+  const timed = async <T>(stage: Stage, work: () => Promise<T> | T): Promise<T> => {
+    const start = performance.now()
+    try {
+      return await work()
+    } finally {
+      timings[stage] += performance.now() - start
+    }
+  }
+
+  const picture = await timed('decode', () => decode(bytes))
+  const seen = { picture: { widthPx: picture.width, heightPx: picture.height }, timings }
+  const detections = await timed('detect', () => findFaces(networks.detector, picture))
+  const rivals = rivalsOf(detections)
+  if (rivals.length === 0) return { ...seen, kind: 'no_face' }
+  if (rivals.length > 1 && choice === 'only') return { ...seen, kind: 'several_faces', count: rivals.length }
+
+  const detection = choice === 'only' ? rivals[0] : mostCentral(detections, picture)
+  const mesh = await timed('mesh', () => fitMesh(networks.mesh, picture, detection))
+  if (mesh.presence < MIN_PRESENCE) return { ...seen, kind: 'no_face' }
+  const pose = poseOf(mesh)
+  const quality = await timed('quality', () => assessQuality(picture, detection, mesh, pose))
+  const vector = await timed('embed', () => embed(pack, networks.embedders, picture, mesh))
+  return { ...seen, kind: 'face', face: { detection, mesh, pose, quality, vector }, rivals: rivals.length }
+}
+
+/** Which face of several is meant: none, because there must be only one large face, or the one in the middle. */
+export type Choice = 'only' | 'central'
+
+/** All faces, best score first. A face that fills the frame is found only in a second look with a margin around it. */
+export async function findFaces(detector: Network, picture: Picture): Promise<Detection[]> {
+  const faces = await detectFaces(detector, picture)
+  return faces.length > 0 ? faces : detectFaces(detector, picture, 0.5)
+}
+
+/** The largest face, and those that rival it in size and are no doubtful detections, largest first. */
+export function rivalsOf(detections: readonly Detection[]): Detection[] {
+  const [largest, ...others] = [...detections].sort((one, other) => sideOf(other) - sideOf(one))
+  if (!largest) return []
+  const rivals = others.filter(({ score }) => score >= MIN_RIVAL_SCORE)
+  return [largest, ...rivals.filter((rival) => sideOf(rival) >= RIVAL_SHARE * sideOf(largest))]
+}
+
+/** The one face that is large and near the middle: its side less its centre's distance from the picture's centre. */
+function mostCentral(detections: readonly Detection[], { width, height }: Picture): Detection {
+  const merit = (detection: Detection) => {
+    const { box } = detection
+    const away = Math.hypot(box.x + (box.width - width) / 2, box.y + (box.height - height) / 2)
+    return sideOf(detection) - away
+  }
+  return [...detections].sort((one, other) => merit(other) - merit(one))[0]
+}
+
+const sideOf = ({ box }: Detection) => Math.sqrt(box.width * box.height)
+
+async function embed(pack: Pack, embedders: Network[], picture: Picture, mesh: Mesh): Promise<Float32Array> {
+  const points = fivePoints(mesh)
+  const vector = new Float32Array(pack.dimension)
+  let at = 0
+  for (const [index, spec] of pack.embedders.entries()) {
+    vector.set(await embedFace(embedders[index], spec, picture, points), at)
+    at += spec.dimension
+  }
+  return vector
+}

@@ -1,0 +1,58 @@
+import type { ScoreTable } from './packs/pack.ts'
+
+/** How many of the highest impostor scores the tail is fitted to, as a share. */
+const TAIL_SHARE = 1e-3
+
+/**
+ * -log10 of the false-match rate at a score, by linear interpolation; beyond the last point the fitted tail goes on
+ * with the same slope. Never below 0.
+ */
+export function minusLog10Fmr({ points }: ScoreTable, score: number): number {
+  if (score <= points[0][0]) return points[0][1]
+  let right = points.findIndex(([limit]) => limit >= score)
+  if (right < 0) right = points.length - 1
+  const [s0, y0] = points[right - 1]
+  const [s1, y1] = points[right]
+  return y0 + ((score - s0) / (s1 - s0)) * (y1 - y0)
+}
+
+/**
+ * The scale that every client sees: 0.25 + 0.1 x -log10(FMR), clamped to 0..1, so that .65 is one false match in
+ * 10^4 comparisons with a person, .75 in 10^5, whichever networks run.
+ */
+export function confidenceOf(table: ScoreTable, score: number): number {
+  return Math.min(1, Math.max(0, 0.25 + 0.1 * minusLog10Fmr(table, score)))
+}
+
+/**
+ * The threshold for a gallery: a stranger is compared with everybody, so each person added raises it.
+ * max(configured, 0.25 + 0.1 x log10(people / target FPIR)), at most 1.
+ */
+export function effectiveThreshold(configured: number, people: number, targetFpir: number): number {
+  return Math.min(1, Math.max(configured, 0.25 + 0.1 * Math.log10(Math.max(people, 1) / targetFpir)))
+}
+
+/**
+ * The table of a set of impostor scores: counted down to the last thousandth, then an exponential tail whose rate is
+ * the maximum-likelihood one, 1 / mean excess over the start of the tail (peaks over threshold with shape 0; Coles 2001,
+ * ch. 4). Cosine tails are lighter than that, so the tail promises less than it keeps. Needs 1,000 scores or more.
+ */
+export function fitScoreTable(impostorScores: readonly number[]): ScoreTable {
+  const scores = Float64Array.from(impostorScores).sort().reverse()
+  const tailCount = Math.floor(scores.length * TAIL_SHARE)
+  if (tailCount < 1) throw new RangeError('a score table needs at least 1,000 impostor scores')
+  const points: [number, number][] = [[scores.at(-1)!, 0]]
+  // Every twentieth of a decade from 1 to 10^-3.
+  for (let step = 1; step < 60; step++) {
+    const y = step / 20
+    const score = scores[Math.floor(scores.length * 10 ** -y)]
+    if (score > points.at(-1)![0]) points.push([round(score), round(y)])
+  }
+  const start = scores[tailCount]
+  let excess = 0
+  for (let i = 0; i < tailCount; i++) excess += (scores[i] - start) / tailCount
+  points.push([round(start), 3], [round(start + 7 * excess * Math.LN10), 10])
+  return { points, countedTo: 3 }
+}
+
+const round = (value: number) => Math.round(value * 1e5) / 1e5
