@@ -5,6 +5,7 @@ export interface Tables {
   employees: EmployeesTable
   devices: DevicesTable
   samples: SamplesTable
+  sample_embeddings: SampleEmbeddingsTable
   face_templates: FaceTemplatesTable
   calibrations: CalibrationsTable
   decisions: DecisionsTable
@@ -61,6 +62,14 @@ export interface SamplesTable {
   created_at: Generated<Date>
 }
 
+/** A photo's face as one pack's networks see it; a template is made of these. */
+export interface SampleEmbeddingsTable {
+  sample_id: number
+  pack: string
+  /** Float32, little-endian, not centred, so that the centring mean can be derived again from it. */
+  embedding_vector: Uint8Array
+}
+
 export interface FaceTemplatesTable {
   id: GeneratedAlways<number>
   employee_id: string
@@ -69,7 +78,7 @@ export interface FaceTemplatesTable {
   pack: string
   filename: string
   file_path: string
-  /** Float32, little-endian, not centred, so that the centring mean can be derived again from it. */
+  /** As in sample_embeddings: the mean of the photos' vectors. */
   embedding_vector: Uint8Array
   is_primary: Generated<boolean>
   created_at: Generated<Date>
@@ -127,7 +136,6 @@ export interface IdempotencyKeysTable {
   device_id: string
   key: string
   request_hash: string
-  status: number
   answer: JSONColumnType<Record<string, unknown>>
   created_at: Generated<Date>
 }

@@ -39,6 +39,9 @@ export const configSchema = z.object({
     .max(1)
     .default(0.65)
     .describe('Lowest confidence that recognises; 0.65 is one false match in 10,000 comparisons with a person'),
+  ANTI_SPOOFING_ENABLED: flag
+    .default(true)
+    .describe('Whether presentation attacks are looked for: true means policy flag, false means off'),
   MAX_UPLOAD_SIZE: z.coerce
     .number()
     .int()

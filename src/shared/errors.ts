@@ -3,6 +3,9 @@
  * A fault that is not in it is a bug: it is logged and answered as a plain 500.
  */
 export const statusOfCode = {
+  malformed_request: 400,
+  request_timeout: 408,
+  headers_too_large: 431,
   invalid_request: 422,
   invalid_image: 422,
   image_too_many_pixels: 413,

@@ -49,6 +49,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     )`,
     sql`CREATE UNIQUE INDEX samples_one_avatar ON samples (employee_id) WHERE is_avatar`,
 
+    sql`CREATE TABLE sample_embeddings (
+      sample_id integer NOT NULL REFERENCES samples (id) ON DELETE CASCADE,
+      pack text NOT NULL,
+      embedding_vector bytea NOT NULL CHECK (length(embedding_vector) > 0 AND length(embedding_vector) % 4 = 0),
+      PRIMARY KEY (sample_id, pack)
+    )`,
+
     sql`CREATE TABLE face_templates (
       id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
       employee_id text NOT NULL REFERENCES employees (employee_id) ON DELETE CASCADE,
@@ -128,7 +135,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       device_id text NOT NULL REFERENCES devices (device_id) ON DELETE CASCADE,
       key text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
       request_hash text NOT NULL,
-      status integer NOT NULL,
       answer jsonb NOT NULL,
       created_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (device_id, key)
@@ -152,6 +158,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`ALTER TABLE decisions DROP CONSTRAINT decisions_duplicate_of_fkey`.execute(db)
-  await sql`DROP TABLE network_logs, idempotency_keys, attendance, decisions, calibrations, face_templates, samples, devices, employees`.execute(db)
+  await sql`DROP TABLE network_logs, idempotency_keys, attendance, decisions, calibrations, face_templates, sample_embeddings, samples, devices, employees`.execute(
+    db,
+  )
   await sql`DROP FUNCTION refuse_update()`.execute(db)
 }

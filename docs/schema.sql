@@ -1,0 +1,345 @@
+CREATE FUNCTION public.refuse_update() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+      BEGIN
+        RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME;
+      END $$;
+
+CREATE TABLE public.attendance (
+    id integer NOT NULL,
+    employee_id text NOT NULL,
+    device_id text NOT NULL,
+    "timestamp" timestamp with time zone NOT NULL,
+    attendance_type text NOT NULL,
+    confidence_score double precision DEFAULT 0 NOT NULL,
+    liveness text NOT NULL,
+    decision_id integer NOT NULL,
+    image_path text,
+    notes text,
+    CONSTRAINT attendance_attendance_type_check CHECK ((attendance_type = ANY (ARRAY['IN'::text, 'OUT'::text]))),
+    CONSTRAINT attendance_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
+    CONSTRAINT attendance_liveness_check CHECK ((liveness = ANY (ARRAY['bona_fide'::text, 'attack'::text, 'undecided'::text, 'unavailable'::text])))
+);
+
+ALTER TABLE public.attendance ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.attendance_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.calibrations (
+    id integer NOT NULL,
+    pack text NOT NULL,
+    people integer NOT NULL,
+    mean bytea NOT NULL,
+    cohort text[],
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT calibrations_people_check CHECK ((people > 0))
+);
+
+ALTER TABLE public.calibrations ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.calibrations_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.decisions (
+    id integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    device_id text,
+    kind text NOT NULL,
+    outcome text NOT NULL,
+    employee_id text,
+    confidence double precision,
+    pack text,
+    calibration_id integer,
+    duplicate_of integer,
+    record jsonb NOT NULL,
+    CONSTRAINT decisions_check CHECK (((kind <> 'face'::text) OR (pack IS NOT NULL))),
+    CONSTRAINT decisions_check1 CHECK (((outcome = 'duplicate'::text) = (duplicate_of IS NOT NULL))),
+    CONSTRAINT decisions_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
+    CONSTRAINT decisions_kind_check CHECK ((kind = 'face'::text)),
+    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text])))
+);
+
+ALTER TABLE public.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.decisions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.devices (
+    id integer NOT NULL,
+    device_id text NOT NULL,
+    name text NOT NULL,
+    location text,
+    ip_address text,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_heartbeat timestamp with time zone,
+    config jsonb,
+    CONSTRAINT devices_device_id_check CHECK ((((length(device_id) >= 1) AND (length(device_id) <= 64)) AND (device_id !~ '^[0-9]+$'::text)))
+);
+
+ALTER TABLE public.devices ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.devices_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.employees (
+    id integer NOT NULL,
+    employee_id text NOT NULL,
+    name text NOT NULL,
+    department text,
+    email text,
+    phone text,
+    "position" text,
+    is_active boolean DEFAULT true NOT NULL,
+    ended_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT employees_check CHECK (((ended_at IS NULL) OR (NOT is_active))),
+    CONSTRAINT employees_employee_id_check CHECK (((length(employee_id) >= 1) AND (length(employee_id) <= 64))),
+    CONSTRAINT employees_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
+
+ALTER TABLE public.employees ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.employees_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.face_templates (
+    id integer NOT NULL,
+    employee_id text NOT NULL,
+    image_id integer NOT NULL,
+    pack text NOT NULL,
+    filename text NOT NULL,
+    file_path text NOT NULL,
+    embedding_vector bytea NOT NULL,
+    is_primary boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_from text NOT NULL,
+    quality_score double precision DEFAULT 0 NOT NULL,
+    confidence_score double precision DEFAULT 0 NOT NULL,
+    match_count integer DEFAULT 0 NOT NULL,
+    last_matched timestamp with time zone,
+    avg_match_confidence double precision DEFAULT 0 NOT NULL,
+    CONSTRAINT face_templates_avg_match_confidence_check CHECK (((avg_match_confidence >= (0)::double precision) AND (avg_match_confidence <= (1)::double precision))),
+    CONSTRAINT face_templates_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
+    CONSTRAINT face_templates_created_from_check CHECK ((created_from = ANY (ARRAY['ADMIN_UPLOAD'::text, 'ATTENDANCE'::text]))),
+    CONSTRAINT face_templates_embedding_vector_check CHECK (((length(embedding_vector) > 0) AND ((length(embedding_vector) % 4) = 0))),
+    CONSTRAINT face_templates_image_id_check CHECK (((image_id >= 0) AND (image_id <= 3))),
+    CONSTRAINT face_templates_match_count_check CHECK ((match_count >= 0)),
+    CONSTRAINT face_templates_quality_score_check CHECK (((quality_score >= (0)::double precision) AND (quality_score <= (1)::double precision)))
+);
+
+ALTER TABLE public.face_templates ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.face_templates_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.idempotency_keys (
+    device_id text NOT NULL,
+    key text NOT NULL,
+    request_hash text NOT NULL,
+    answer jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.kysely_migration (
+    name character varying(255) NOT NULL,
+    "timestamp" character varying(255) NOT NULL
+);
+
+CREATE TABLE public.kysely_migration_lock (
+    id character varying(255) NOT NULL,
+    is_locked integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.network_logs (
+    id integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    device_id text,
+    ip_address text,
+    action text NOT NULL,
+    result text NOT NULL,
+    latency_ms double precision
+);
+
+ALTER TABLE public.network_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.network_logs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.sample_embeddings (
+    sample_id integer NOT NULL,
+    pack text NOT NULL,
+    embedding_vector bytea NOT NULL,
+    CONSTRAINT sample_embeddings_embedding_vector_check CHECK (((length(embedding_vector) > 0) AND ((length(embedding_vector) % 4) = 0)))
+);
+
+CREATE TABLE public.samples (
+    id integer NOT NULL,
+    employee_id text NOT NULL,
+    file_path text NOT NULL,
+    filename text NOT NULL,
+    content_type text NOT NULL,
+    size_bytes integer NOT NULL,
+    width_px integer NOT NULL,
+    height_px integer NOT NULL,
+    sha256 text NOT NULL,
+    quality_score double precision NOT NULL,
+    created_from text NOT NULL,
+    is_avatar boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT samples_created_from_check CHECK ((created_from = ANY (ARRAY['ADMIN_UPLOAD'::text, 'ATTENDANCE'::text]))),
+    CONSTRAINT samples_height_px_check CHECK ((height_px > 0)),
+    CONSTRAINT samples_quality_score_check CHECK (((quality_score >= (0)::double precision) AND (quality_score <= (1)::double precision))),
+    CONSTRAINT samples_size_bytes_check CHECK ((size_bytes > 0)),
+    CONSTRAINT samples_width_px_check CHECK ((width_px > 0))
+);
+
+ALTER TABLE public.samples ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.samples_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_decision_id_key UNIQUE (decision_id);
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.calibrations
+    ADD CONSTRAINT calibrations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.decisions
+    ADD CONSTRAINT decisions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.devices
+    ADD CONSTRAINT devices_device_id_key UNIQUE (device_id);
+
+ALTER TABLE ONLY public.devices
+    ADD CONSTRAINT devices_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.employees
+    ADD CONSTRAINT employees_employee_id_key UNIQUE (employee_id);
+
+ALTER TABLE ONLY public.employees
+    ADD CONSTRAINT employees_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.face_templates
+    ADD CONSTRAINT face_templates_employee_id_image_id_pack_key UNIQUE (employee_id, image_id, pack);
+
+ALTER TABLE ONLY public.face_templates
+    ADD CONSTRAINT face_templates_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (device_id, key);
+
+ALTER TABLE ONLY public.kysely_migration_lock
+    ADD CONSTRAINT kysely_migration_lock_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.kysely_migration
+    ADD CONSTRAINT kysely_migration_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.network_logs
+    ADD CONSTRAINT network_logs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sample_embeddings
+    ADD CONSTRAINT sample_embeddings_pkey PRIMARY KEY (sample_id, pack);
+
+ALTER TABLE ONLY public.samples
+    ADD CONSTRAINT samples_employee_id_sha256_key UNIQUE (employee_id, sha256);
+
+ALTER TABLE ONLY public.samples
+    ADD CONSTRAINT samples_file_path_key UNIQUE (file_path);
+
+ALTER TABLE ONLY public.samples
+    ADD CONSTRAINT samples_pkey PRIMARY KEY (id);
+
+CREATE INDEX attendance_device_timestamp ON public.attendance USING btree (device_id, "timestamp" DESC);
+
+CREATE INDEX attendance_employee_timestamp ON public.attendance USING btree (employee_id, "timestamp" DESC);
+
+CREATE INDEX attendance_timestamp ON public.attendance USING btree ("timestamp" DESC);
+
+CREATE INDEX decisions_created_at ON public.decisions USING btree (created_at);
+
+CREATE INDEX decisions_employee ON public.decisions USING btree (employee_id, created_at);
+
+CREATE INDEX employees_department ON public.employees USING btree (department);
+
+CREATE INDEX idempotency_keys_created_at ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX network_logs_device ON public.network_logs USING btree (device_id, created_at DESC);
+
+CREATE UNIQUE INDEX samples_one_avatar ON public.samples USING btree (employee_id) WHERE is_avatar;
+
+CREATE TRIGGER attendance_is_final BEFORE UPDATE ON public.attendance FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+
+CREATE TRIGGER decisions_are_final BEFORE UPDATE ON public.decisions FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_decision_id_fkey FOREIGN KEY (decision_id) REFERENCES public.decisions(id);
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id);
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id);
+
+ALTER TABLE ONLY public.decisions
+    ADD CONSTRAINT decisions_calibration_id_fkey FOREIGN KEY (calibration_id) REFERENCES public.calibrations(id);
+
+ALTER TABLE ONLY public.decisions
+    ADD CONSTRAINT decisions_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id);
+
+ALTER TABLE ONLY public.decisions
+    ADD CONSTRAINT decisions_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES public.attendance(id);
+
+ALTER TABLE ONLY public.decisions
+    ADD CONSTRAINT decisions_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id);
+
+ALTER TABLE ONLY public.face_templates
+    ADD CONSTRAINT face_templates_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sample_embeddings
+    ADD CONSTRAINT sample_embeddings_sample_id_fkey FOREIGN KEY (sample_id) REFERENCES public.samples(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.samples
+    ADD CONSTRAINT samples_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
