@@ -1,0 +1,122 @@
+import { statfs } from 'node:fs/promises'
+import { cpus, freemem, totalmem } from 'node:os'
+import { sql } from 'kysely'
+import type { Database } from '../database/tables.ts'
+
+/** What was last known; reading it costs nothing and never waits. */
+export interface HealthState {
+  databaseConnected: boolean
+  activeDevices: number
+  cpuPercent: number
+  memoryPercent: number
+  diskPercent: number | null
+}
+
+export interface HealthProbe {
+  state: () => HealthState
+  /** Settles once the first look at the database ended, or after a second. */
+  firstResult: Promise<void>
+  stop: () => void
+}
+
+/**
+ * Looks at the database and the machine every second, in the background, one look at a time.
+ * A database that hangs counts as disconnected once its last answer is `staleMs` old.
+ */
+export function startHealthProbe(
+  db: Database,
+  dataFolder: string,
+  { intervalMs = 1000, staleMs = 5000 } = {},
+): HealthProbe {
+  let activeDevices = 0
+  let answeredAtMs = Number.NEGATIVE_INFINITY
+  let failed = false
+  let asking = false
+  let diskPercent: number | null = null
+  let cpuPercent = 0
+  let cpuBefore = cpuTicks()
+
+  async function askDatabase(): Promise<void> {
+    if (asking) return
+    asking = true
+    try {
+      activeDevices = await countActiveDevices(db)
+      answeredAtMs = performance.now()
+      failed = false
+    } catch {
+      failed = true
+    } finally {
+      asking = false
+    }
+  }
+
+  async function lookAtMachine(): Promise<void> {
+    const cpuNow = cpuTicks()
+    const total = cpuNow.total - cpuBefore.total
+    if (total > 0) cpuPercent = percent(1 - (cpuNow.idle - cpuBefore.idle) / total)
+    cpuBefore = cpuNow
+    diskPercent = await usedDiskPercent(dataFolder)
+  }
+
+  const timer = setInterval(() => {
+    void askDatabase()
+    void lookAtMachine()
+  }, intervalMs)
+  timer.unref()
+  void lookAtMachine()
+
+  return {
+    state: () => ({
+      databaseConnected: !failed && performance.now() - answeredAtMs < staleMs,
+      activeDevices,
+      cpuPercent,
+      memoryPercent: percent(1 - availableMemory() / totalmem()),
+      diskPercent,
+    }),
+    firstResult: Promise.race([askDatabase(), oneSecond()]),
+    stop: () => clearInterval(timer),
+  }
+}
+
+async function countActiveDevices(db: Database): Promise<number> {
+  const row = await db
+    .selectFrom('devices')
+    .select(sql<number>`count(*)::int`.as('count'))
+    .where('is_active', '=', true)
+    .executeTakeFirstOrThrow()
+  return row.count
+}
+
+function oneSecond(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 1000).unref()
+  })
+}
+
+function cpuTicks(): { idle: number; total: number } {
+  let idle = 0
+  let total = 0
+  for (const { times } of cpus()) {
+    idle += times.idle
+    total += times.user + times.nice + times.sys + times.idle + times.irq
+  }
+  return { idle, total }
+}
+
+function availableMemory(): number {
+  // Unlike os.freemem() it counts what the page cache would give back.
+  return process.availableMemory?.() ?? freemem()
+}
+
+async function usedDiskPercent(folder: string): Promise<number | null> {
+  try {
+    const { blocks, bavail } = await statfs(folder)
+    return blocks === 0 ? null : percent(1 - bavail / blocks)
+  } catch {
+    return null
+  }
+}
+
+function percent(share: number): number {
+  return Math.round(Math.min(1, Math.max(0, share)) * 1000) / 10
+}
