@@ -36,34 +36,49 @@ export function sniffFormat(bytes: Uint8Array): PictureFormat | undefined {
  * Rejects with `invalid_image` (empty, truncated, corrupt), `unsupported_media_type` or `image_too_many_pixels`.
  */
 export async function decode(bytes: Uint8Array): Promise<Picture> {
-  if (bytes.length === 0) throw new AppError('invalid_image', 'The picture is empty (0 bytes). Take it again.')
+  if (bytes.length === 0)
+    throw new AppError('invalid_image', 'The picture is empty (0 bytes). Take it again.')
   if (!sniffFormat(bytes))
-    throw new AppError('unsupported_media_type', 'This is not a JPEG, PNG or WebP picture. Send one of these.')
+    throw new AppError(
+      'unsupported_media_type',
+      'This is not a JPEG, PNG or WebP picture. Send one of these.',
+    )
   try {
-    const image = sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS })
-    const { width, height } = await image.metadata()
+    // Reads the header only. With the limit set, sharp would end it with an error of its own, and no size to tell.
+    const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata()
     if (width * height > MAX_PIXELS)
       throw new AppError(
         'image_too_many_pixels',
         `The picture has ${width} x ${height} pixels; at most ${MAX_PIXELS / 1e6} million are taken. Send a smaller one.`,
       )
-    const { data, info } = await image
+    const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS })
       .autoOrient()
       .resize(WORKING_SIDE_PX, WORKING_SIDE_PX, { fit: 'inside', withoutEnlargement: true })
       .flatten({ background: '#808080' })
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true })
-    return { data: info.channels === 3 ? data : grayToRgb(data, info.channels), width: info.width, height: info.height }
+    return {
+      data: info.channels === 3 ? data : grayToRgb(data, info.channels),
+      width: info.width,
+      height: info.height,
+    }
   } catch (cause) {
     if (cause instanceof AppError) throw cause
-    throw new AppError('invalid_image', 'The picture is damaged or cut off. Take or send it again.', {}, cause)
+    throw new AppError(
+      'invalid_image',
+      'The picture is damaged or cut off. Take or send it again.',
+      {},
+      cause,
+    )
   }
 }
 
 /** Scales a picture to exactly width x height. */
 export async function resize(picture: Picture, width: number, height: number): Promise<Picture> {
-  const data = await sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } })
+  const data = await sharp(picture.data, {
+    raw: { width: picture.width, height: picture.height, channels: 3 },
+  })
     .resize(width, height, { fit: 'fill', kernel: 'linear' })
     .raw()
     .toBuffer()
@@ -75,4 +90,18 @@ function grayToRgb(data: Uint8Array, channels: number): Uint8Array {
   const rgb = new Uint8Array(pixels * 3)
   for (let i = 0; i < pixels; i++) rgb.fill(data[i * channels], i * 3, i * 3 + 3)
   return rgb
+}
+
+/**
+ * A photo as it is kept: a JPEG of the working size, upright, without the metadata (place, owner, camera) that
+ * telephones write. Rejects as `decode` does.
+ */
+export async function toStoredJpeg(
+  bytes: Uint8Array,
+): Promise<{ bytes: Uint8Array; width: number; height: number }> {
+  const { data, width, height } = await decode(bytes)
+  const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: 95, chromaSubsampling: '4:4:4' })
+    .toBuffer()
+  return { bytes: jpeg, width, height }
 }

@@ -1,3 +1,5 @@
+import { type Clock, systemClock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
 import { decode } from './decode.ts'
 import { blazefaceOutputs } from './detect/blazeface.ts'
 import type { Detection } from './detect/detection.ts'
@@ -20,19 +22,49 @@ export interface FaceEngine {
   analyse(bytes: Uint8Array, choice?: Choice): Promise<Analysis>
   /** All faces in a picture, best score first, in the pixels of the decoded picture. */
   detect(bytes: Uint8Array): Promise<Detection[]>
+  /** False from the failure of a network until one works again. */
+  ready(): boolean
+  /** What it has done since it started. */
+  performance(): EnginePerformance
   close(): Promise<void>
+}
+
+export interface EnginePerformance {
+  analyses: number
+  /** Mean wall time of an analysis in milliseconds. */
+  meanMs: number
+  since: Date
 }
 
 /**
  * Starts the engine with the embedded pack: checks the weights against the pack's manifest, translates them to
  * ONNX in memory and loads them. Throws when a file is missing or altered; there is no lesser engine to fall back to.
  */
-export async function startEngine(): Promise<FaceEngine> {
+export async function startEngine(clock: Clock = systemClock): Promise<FaceEngine> {
   const networks = await openHumanV1()
   const all = [networks.detector, networks.mesh, ...networks.embedders]
+  const since = clock.now()
+  let analyses = 0
+  let totalMs = 0
+  let failing = false
   return {
     pack: humanV1,
-    analyse: (bytes, choice = 'only') => analysePicture(humanV1, networks, bytes, choice),
+    analyse: async (bytes, choice = 'only') => {
+      const start = performance.now()
+      try {
+        const analysis = await analysePicture(humanV1, networks, bytes, choice)
+        failing = false
+        return analysis
+      } catch (error) {
+        failing ||= error instanceof AppError && error.code === 'model_failure'
+        throw error
+      } finally {
+        analyses++
+        totalMs += performance.now() - start
+      }
+    },
+    ready: () => !failing,
+    performance: () => ({ analyses, meanMs: analyses === 0 ? 0 : totalMs / analyses, since }),
     detect: async (bytes) => findFaces(networks.detector, await decode(bytes)),
     close: async () => {
       for (const network of all) await network.close()

@@ -42,6 +42,8 @@ export type Stage = 'decode' | 'detect' | 'mesh' | 'quality' | 'embed'
 const RIVAL_SHARE = 0.6
 /** ... unless the detector is not sure that it is a face. */
 const MIN_RIVAL_SCORE = 0.5
+/** A face of this share of the picture's longer side is looked at once more, with a margin. */
+const CLOSE_UP_SHARE = 0.5
 /** Where the mesh network sees no face, the detector was wrong. */
 const MIN_PRESENCE = 0.5
 
@@ -84,18 +86,27 @@ export async function analysePicture(
 /** Which face of several is meant: none, because there must be only one large face, or the one in the middle. */
 export type Choice = 'only' | 'central'
 
-/** All faces, best score first. A face that fills the frame is found only in a second look with a margin around it. */
+/**
+ * All faces, best score first. A face that fills the frame is missed or falls into parts, so that nothing or something
+ * very large calls for a second look with a margin around the picture.
+ */
 export async function findFaces(detector: Network, picture: Picture): Promise<Detection[]> {
   const faces = await detectFaces(detector, picture)
-  return faces.length > 0 ? faces : detectFaces(detector, picture, 0.5)
+  const closeUpPx = CLOSE_UP_SHARE * Math.max(picture.width, picture.height)
+  if (faces.length > 0 && faces.every((face) => sideOf(face) < closeUpPx)) return faces
+  const withMargin = await detectFaces(detector, picture, 0.5)
+  return withMargin.length > 0 ? withMargin : faces
 }
 
-/** The largest face, and those that rival it in size and are no doubtful detections, largest first. */
+/**
+ * The largest face and those that rival it in size, largest first. A doubtful detection is no rival; where there are
+ * only doubtful ones, the best of them is the face.
+ */
 export function rivalsOf(detections: readonly Detection[]): Detection[] {
-  const [largest, ...others] = [...detections].sort((one, other) => sideOf(other) - sideOf(one))
-  if (!largest) return []
-  const rivals = others.filter(({ score }) => score >= MIN_RIVAL_SCORE)
-  return [largest, ...rivals.filter((rival) => sideOf(rival) >= RIVAL_SHARE * sideOf(largest))]
+  const sure = detections.filter(({ score }) => score >= MIN_RIVAL_SCORE)
+  if (sure.length === 0) return detections.slice(0, 1)
+  const largestFirst = sure.sort((one, other) => sideOf(other) - sideOf(one))
+  return largestFirst.filter((face) => sideOf(face) >= RIVAL_SHARE * sideOf(largestFirst[0]))
 }
 
 /** The one face that is large and near the middle: its side less its centre's distance from the picture's centre. */

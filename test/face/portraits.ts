@@ -24,6 +24,8 @@ export const cuts = {
   /** The same woman as `laughing`, in another light and with her hair bound up. */
   blueLight: { photo: 3, left: 919, top: 112, side: 540 },
   redLips: { photo: 3, left: 1348, top: 233, side: 449 },
+  /** A face in profile that looks to the picture's left. */
+  profile: { photo: 2, left: 220, top: 60, side: 462 },
   bun: { photo: 5, left: 680, top: 64, side: 359 },
   sunlit: { photo: 5, left: 1007, top: 157, side: 387 },
   frontal: { photo: 6, left: 91, top: 395, side: 509 },

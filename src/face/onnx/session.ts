@@ -6,7 +6,7 @@ export interface Network {
   /**
    * Runs the network once, off the event loop. `shape` is that of `input`, batch first.
    * Resolves to the values of each output by name; rejects with `model_failure` when the network fails or
-   * answers something that is not a finite number, so that a broken model never becomes a score.
+   * answers something that is not a finite number, or only zeros, so that a broken model never becomes a score.
    */
   run(input: Float32Array, shape: number[]): Promise<Record<string, Float32Array>>
   close(): Promise<void>
@@ -40,7 +40,13 @@ export async function openNetwork(name: string, model: Uint8Array, outputs: stri
   }
 }
 
+/** A broken network answers what is no number, or nothing but zeros: neither may ever become a score. */
 function finite(values: Float32Array): Float32Array {
-  for (const value of values) if (!Number.isFinite(value)) throw new Error('an output is not a finite number')
+  let something = false
+  for (const value of values) {
+    if (!Number.isFinite(value)) throw new Error('an output is not a finite number')
+    something ||= value !== 0
+  }
+  if (!something) throw new Error('an output is all zeros')
   return values
 }

@@ -238,7 +238,7 @@ function padding(node: TfjsNode): string {
   const kind = decodeText(node.attr?.padding?.s ?? '')
   if (kind === 'SAME') return 'SAME_UPPER'
   if (kind === 'VALID') return 'VALID'
-  throw new Error(`cannot translate the padding ${kind} of ${node.name}`)
+  throw new Error(`cannot translate the padding ${kind} of ${node.name} (${node.op})`)
 }
 
 /** The height and width entries of an NHWC list attribute. */

@@ -20,7 +20,12 @@ export function locate(file: PackFile): string {
 
 /** The folder of an installed package, whose `exports` hide everything but its entry. */
 function packageFolder(name: string): string {
-  let folder = dirname(createRequire(import.meta.url).resolve(name))
+  let folder: string
+  try {
+    folder = dirname(createRequire(import.meta.url).resolve(name))
+  } catch (cause) {
+    throw new Error(`The package ${name}, which holds face models, is missing. Run "npm ci".`, { cause })
+  }
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
   return folder
 }

@@ -1,0 +1,292 @@
+import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { FaceEngine } from '../face/engine.ts'
+import type { Analysis } from '../face/pipeline.ts'
+import { noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
+import type { Gallery, Identification } from '../gallery/gallery.ts'
+import { recordMatch } from '../gallery/templates.ts'
+import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import type { Logger } from '../shared/log.ts'
+import type { WorkQueue } from '../shared/work-queue.ts'
+import { type Decision, decide, type Liveness, type PadPolicy, type PunchType, type Rules } from './decide.ts'
+import {
+  type Answer,
+  findKiosk,
+  findRemembered,
+  insertDecision,
+  insertPunch,
+  lastPunch,
+  lockActivePerson,
+  lockKey,
+  type Punch,
+  type Remembered,
+  remember,
+} from './records.ts'
+import type { Checked } from './schema.ts'
+
+export interface CheckInDeps {
+  db: Database
+  engine: FaceEngine
+  gallery: Gallery
+  queue: WorkQueue
+  clock: Clock
+  log: Logger
+  /** IANA zone that decides which day a punch belongs to. */
+  timeZone: string
+  padPolicy: PadPolicy
+  duplicateWindowMs: number
+}
+
+export interface CheckRequest {
+  image: Uint8Array
+  deviceId: string
+  requested: PunchType | 'AUTO'
+  /** The client's name for this event, and a hash of all that it sent with it. */
+  idempotency?: { key: string; requestHash: string }
+}
+
+/** Below it a face is too poor to be compared: what it resembles is other poor pictures. */
+export const MIN_CHECK_QUALITY = 0.2
+/** Half a decade of false matches between the best two people. */
+export const MARGIN = 0.05
+/** How many of the people most alike are kept in a decision record. */
+const CANDIDATES = 5
+
+/** Nothing is looked for yet, and so nothing ever passes. */
+const LIVENESS: Liveness = 'unavailable'
+
+/**
+ * One check-in, from the picture to the punch on disk. Resolves to the answer; rejects with an AppError when the kiosk
+ * is unknown, the picture cannot be judged or the server is too busy. Then nothing is stored, but for the refusal
+ * itself where the client gave an idempotency key.
+ */
+export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise<Omit<Checked, 'processing_time'>> {
+  const { db, clock } = deps
+  const now = clock.now()
+  await requireKiosk(db, request.deviceId)
+  const { idempotency } = request
+  if (idempotency) {
+    const remembered = await findRemembered(db, request.deviceId, idempotency.key)
+    if (remembered) return replay(remembered, idempotency.requestHash)
+  }
+  try {
+    // The kiosk's queue first; no connection or lock of the database is held while the networks run.
+    const analysis = await deps.queue.run(request.deviceId, () => deps.engine.analyse(request.image))
+    return await decideAndStore(deps, request, analysis, now)
+  } catch (error) {
+    if (idempotency && error instanceof AppError && error.status < 500)
+      await rememberRefusal(deps, request.deviceId, idempotency, error, now)
+    throw error
+  }
+}
+
+async function requireKiosk(db: Database, deviceId: string): Promise<void> {
+  const kiosk = await findKiosk(db, deviceId)
+  if (!kiosk)
+    throw new AppError('unknown_device', `The device ${deviceId} is not registered. Register it first.`)
+  if (!kiosk.is_active) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
+}
+
+function replay({ requestHash, answer }: Remembered, presentHash: string): Omit<Checked, 'processing_time'> {
+  if (requestHash !== presentHash)
+    throw new AppError('idempotency_key_reused', 'This Idempotency-Key was used for another request. Take a new one.')
+  if (answer.status === 200) return answer.body
+  throw new AppError(answer.body.code, answer.body.message, answer.body.details)
+}
+
+async function decideAndStore(
+  deps: CheckInDeps,
+  request: CheckRequest,
+  analysis: Analysis,
+  now: Date,
+): Promise<Omit<Checked, 'processing_time'>> {
+  const face = analysis.kind === 'face' ? analysis.face : undefined
+  const found = face && deps.gallery.identify(face.vector, CANDIDATES)
+  const rules: Rules = {
+    threshold: found?.threshold ?? 1,
+    margin: MARGIN,
+    minQuality: MIN_CHECK_QUALITY,
+    padPolicy: deps.padPolicy,
+    duplicateWindowMs: deps.duplicateWindowMs,
+  }
+  const evidence = {
+    picture: face ? { kind: 'face' as const, quality: face.quality.score } : { kind: analysis.kind as 'no_face' },
+    liveness: LIVENESS,
+    candidates: found?.candidates ?? [],
+    candidateIsActive: true,
+    requested: request.requested,
+    now,
+  }
+  const first = decide(evidence, rules)
+  // What cannot be compared leaves nothing behind.
+  refuse(first, analysis)
+
+  const stored = await deps.db.transaction().execute(async (trx) => {
+    const known = await claimKey(trx, request)
+    if (known) return { answer: replay(known, request.idempotency!.requestHash) }
+    const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
+    const person = best && (await lockActivePerson(trx, best.employeeId))
+    const last = person && (await lastPunch(trx, best.employeeId, now, deps.timeZone))
+    const decision = best
+      ? decide({ ...evidence, candidateIsActive: person !== undefined, lastPunch: last }, rules)
+      : first
+    const answer = await store(trx, deps, request, { analysis, found: found!, rules, decision, last, now })
+    if (request.idempotency) {
+      const { key, requestHash } = request.idempotency
+      await remember(trx, request.deviceId, key, { requestHash, answer: { status: 200, body: answer as Checked } }, now)
+    }
+    return { answer, matched: decision.outcome === 'identified' ? best : undefined }
+  })
+  // After the commit, and never able to undo it.
+  if (stored.matched)
+    recordMatch(deps.db, stored.matched.templateId, stored.matched.confidence, now).catch((error: unknown) =>
+      deps.log.error({ err: error }, 'a match could not be counted'),
+    )
+  return stored.answer
+}
+
+function refuse(decision: Decision, analysis: Analysis): void {
+  if (analysis.kind === 'no_face') throw noFace()
+  if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)
+  if (decision.outcome === 'poor_quality') throw poorQuality(analysis.face.quality, MIN_CHECK_QUALITY)
+}
+
+/** Of two requests with one key the second waits here, and finds what the first was answered. */
+async function claimKey(trx: DatabaseTransaction, request: CheckRequest): Promise<Remembered | undefined> {
+  if (!request.idempotency) return undefined
+  await lockKey(trx, request.deviceId, request.idempotency.key)
+  return findRemembered(trx, request.deviceId, request.idempotency.key)
+}
+
+async function rememberRefusal(
+  { db, log }: CheckInDeps,
+  deviceId: string,
+  { key, requestHash }: { key: string; requestHash: string },
+  { code, message, details }: AppError,
+  now: Date,
+): Promise<void> {
+  if (code === 'idempotency_key_reused') return
+  try {
+    await db.transaction().execute(async (trx) => {
+      await lockKey(trx, deviceId, key)
+      if (await findRemembered(trx, deviceId, key)) return
+      const answer: Answer = { status: 'refused', body: { code, message, details } }
+      await remember(trx, deviceId, key, { requestHash, answer }, now)
+    })
+  } catch (error) {
+    log.error({ err: error }, 'a refusal could not be remembered')
+  }
+}
+
+interface Conclusion {
+  analysis: Analysis
+  found: Identification
+  rules: Rules
+  decision: Decision
+  last: Punch | undefined
+  now: Date
+}
+
+/** Writes the decision record and, where somebody was identified, the punch. */
+async function store(
+  trx: DatabaseTransaction,
+  deps: CheckInDeps,
+  request: CheckRequest,
+  conclusion: Conclusion,
+): Promise<Omit<Checked, 'processing_time'>> {
+  const { found, decision, last, now } = conclusion
+  const [best] = found.candidates
+  const decisionId = await insertDecision(trx, {
+    deviceId: request.deviceId,
+    outcome: decision.outcome,
+    employeeId: 'employeeId' in decision ? decision.employeeId : null,
+    confidence: best?.confidence ?? null,
+    pack: deps.engine.pack.name,
+    calibrationId: found.calibrationId,
+    duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
+    record: describe(request, conclusion),
+    now,
+  })
+  const base = { success: true as const, liveness: LIVENESS, decision_id: decisionId }
+  if (decision.outcome === 'identified') {
+    const { employeeId, type } = decision
+    const punch = { employeeId, deviceId: request.deviceId, type, confidence: best.confidence, liveness: LIVENESS }
+    const attendanceId = await insertPunch(trx, { ...punch, decisionId, now })
+    return {
+      ...base,
+      ...whoWasRecognised(best, type, attendanceId, now),
+      code: 'identified',
+      message: type === 'IN' ? 'Checked in' : 'Checked out',
+      duplicate: false,
+    }
+  }
+  if (decision.outcome === 'duplicate' && last)
+    return {
+      ...base,
+      ...whoWasRecognised(best, last.type, last.id, last.at),
+      code: 'duplicate',
+      message: `Already checked ${last.type === 'IN' ? 'in' : 'out'} at ${clockTime(last.at, deps.timeZone)}`,
+      duplicate: true,
+    }
+  return {
+    ...base,
+    recognized: false,
+    code: decision.outcome as Checked['code'],
+    message: messages[decision.outcome] ?? 'Face not recognized',
+    duplicate: false,
+  }
+}
+
+function whoWasRecognised(
+  best: Identification['candidates'][number],
+  type: PunchType,
+  attendanceId: number,
+  at: Date,
+) {
+  return {
+    recognized: true,
+    employee_id: best.employeeId,
+    employee_name: best.name,
+    confidence: best.confidence,
+    attendance_type: type,
+    attendance_id: attendanceId,
+    timestamp: at.toISOString(),
+  }
+}
+
+const messages: Partial<Record<Decision['outcome'], string>> = {
+  not_identified: 'Face not recognized',
+  ambiguous: 'Face not recognized: two people are too much alike. Come closer and look straight into the camera.',
+  attack: 'The camera does not see a live face',
+  undecided: 'A live face could not be confirmed',
+}
+
+function clockTime(time: Date, timeZone: string): string {
+  return new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' }).format(time)
+}
+
+/** Everything that led to the decision, as it is kept for good. */
+function describe(request: CheckRequest, conclusion: Conclusion): Record<string, unknown> {
+  const { analysis, found, rules, decision } = conclusion
+  if (analysis.kind !== 'face') throw new Error('only a face leads to a decision record')
+  const { detection, pose, quality } = analysis.face
+  return {
+    rule: decision.rule,
+    requested: request.requested,
+    picture: analysis.picture,
+    face: { box: detection.box, score: detection.score, pose },
+    quality: { score: quality.score, parts: quality.parts, measures: quality.measures },
+    liveness: { state: LIVENESS, policy: rules.padPolicy },
+    thresholds: { confidence: rules.threshold, margin: rules.margin, quality: rules.minQuality },
+    scale: found.scale,
+    people: found.people,
+    candidates: found.candidates.map((one) => ({
+      employee_id: one.employeeId,
+      template_id: one.templateId,
+      raw_score: one.rawScore,
+      score: one.score,
+      confidence: one.confidence,
+    })),
+    timings_ms: analysis.timings,
+  }
+}

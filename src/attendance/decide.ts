@@ -1,0 +1,102 @@
+/** What presentation attack detection says. `unavailable`: nothing was checked, and so nothing passed. */
+export type Liveness = 'bona_fide' | 'attack' | 'undecided' | 'unavailable'
+
+/** off: do not look. flag: look, and write the state on the punch. enforce: only bona fide faces punch. */
+export type PadPolicy = 'off' | 'flag' | 'enforce'
+
+export type PunchType = 'IN' | 'OUT'
+
+/** What was seen, compared and known when the decision was made. */
+export interface Evidence {
+  picture:
+    | { kind: 'no_face' }
+    | { kind: 'several_faces' }
+    | { kind: 'face'; quality: number }
+  liveness: Liveness
+  /** The people most alike, best first. */
+  candidates: readonly { employeeId: string; confidence: number; minusLog10Fmr: number }[]
+  /** The best candidate's newest punch, if any. */
+  lastPunch?: { id: number; type: PunchType; at: Date; sameDay: boolean }
+  /** False when the best candidate was deactivated after the gallery was searched. */
+  candidateIsActive: boolean
+  requested: PunchType | 'AUTO'
+  now: Date
+}
+
+export interface Rules {
+  /** The confidence from which a person is recognised, at the present size of the gallery. */
+  threshold: number
+  /** How much surer the first candidate must be than the second, in confidence: .1 is ten times fewer false matches. */
+  margin: number
+  /** The quality below which a face is not compared. */
+  minQuality: number
+  padPolicy: PadPolicy
+  duplicateWindowMs: number
+}
+
+export type Decision =
+  | { outcome: 'identified'; employeeId: string; type: PunchType; rule: string }
+  | { outcome: 'duplicate'; employeeId: string; punchId: number; rule: string }
+  | { outcome: Exclude<Outcome, 'identified' | 'duplicate'>; rule: string }
+
+export type Outcome =
+  | 'identified'
+  | 'not_identified'
+  | 'attack'
+  | 'undecided'
+  | 'no_face'
+  | 'several_faces'
+  | 'poor_quality'
+  | 'ambiguous'
+  | 'duplicate'
+
+/** The whole rule of a check-in, in the order in which it is asked. Pure: the same evidence, the same decision. */
+export function decide(evidence: Evidence, rules: Rules): Decision {
+  const { picture, candidates } = evidence
+  if (picture.kind !== 'face') return { outcome: picture.kind, rule: 'exactly one large face is needed' }
+  if (picture.quality < rules.minQuality)
+    return { outcome: 'poor_quality', rule: `quality ${show(picture.quality)} is below ${show(rules.minQuality)}` }
+
+  const refused = refuseByPad(evidence.liveness, rules.padPolicy)
+  if (refused) return refused
+
+  const [first, second] = candidates
+  if (!first) return { outcome: 'not_identified', rule: 'nobody is enrolled' }
+  if (first.confidence < rules.threshold)
+    return {
+      outcome: 'not_identified',
+      rule: `best confidence ${show(first.confidence)} is below the threshold ${show(rules.threshold)}`,
+    }
+  if (second && second.minusLog10Fmr > first.minusLog10Fmr - 10 * rules.margin)
+    return {
+      outcome: 'ambiguous',
+      rule: `the second person is closer than the margin of ${show(rules.margin)}`,
+    }
+  if (!evidence.candidateIsActive) return { outcome: 'not_identified', rule: 'the person is no longer active' }
+  return punch(evidence, first.employeeId, rules)
+}
+
+/** Under `enforce` nothing passes that was not found to be bona fide: neither an attack nor what nobody looked at. */
+function refuseByPad(liveness: Liveness, policy: PadPolicy): Decision | undefined {
+  if (policy !== 'enforce' || liveness === 'bona_fide') return undefined
+  if (liveness === 'attack') return { outcome: 'attack', rule: 'presentation attack detected' }
+  return { outcome: 'undecided', rule: `presentation attack detection is enforced and says ${liveness}` }
+}
+
+function punch({ requested, lastPunch, now }: Evidence, employeeId: string, rules: Rules): Decision {
+  // Either way round: of two checks at once the later one may be decided first.
+  const recent = lastPunch && Math.abs(now.getTime() - lastPunch.at.getTime()) <= rules.duplicateWindowMs
+  if (recent && (requested === 'AUTO' || requested === lastPunch.type))
+    return {
+      outcome: 'duplicate',
+      employeeId,
+      punchId: lastPunch.id,
+      rule: `punched within the last ${rules.duplicateWindowMs / 1000} s`,
+    }
+  if (requested !== 'AUTO') return { outcome: 'identified', employeeId, type: requested, rule: 'above the threshold' }
+  const type = lastPunch?.sameDay && lastPunch.type === 'IN' ? 'OUT' : 'IN'
+  const why = type === 'OUT' ? 'IN was the last punch of the day' : 'no open IN on this day'
+  return { outcome: 'identified', employeeId, type, rule: `above the threshold; AUTO: ${why}` }
+}
+
+const show = (value: number) => value.toFixed(3)

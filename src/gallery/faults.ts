@@ -1,0 +1,37 @@
+import type { Quality, QualityPart } from '../face/quality.ts'
+import { AppError } from '../shared/errors.ts'
+
+// What can be wrong with a picture of a face, said to the person who can change it.
+
+export function noFace(): AppError {
+  return new AppError('no_face', 'There is no face in the picture. Look straight into the camera, in good light.', {
+    face_detected: false,
+  })
+}
+
+export function severalFaces(count: number): AppError {
+  return new AppError('several_faces', `There are ${count} faces in the picture. One person at a time, please.`, {
+    face_detected: true,
+    faces: count,
+  })
+}
+
+const advice: Record<QualityPart, string> = {
+  size: 'come closer to the camera',
+  sharpness: 'hold still, and wipe or focus the camera',
+  exposure: 'take the light from behind you, or put some light on the face',
+  pose: 'look straight into the camera',
+  occlusion: 'show the whole face, without mask, hand or sunglasses',
+}
+
+/** Names what falls short of `minimum`, worst first, and what to do about it. */
+export function poorQuality(quality: Quality, minimum: number): AppError {
+  const reasons = quality.reasons.filter((part) => quality.parts[part] < minimum)
+  const sentence = reasons.map((part) => advice[part]).join('; ')
+  return new AppError('poor_quality', `The picture of the face is not good enough: ${sentence}.`, {
+    face_detected: true,
+    quality_score: quality.score,
+    min_quality_score: minimum,
+    reasons,
+  })
+}

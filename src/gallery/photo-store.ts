@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Where photos are kept as files. Names are made here; nothing that a client sent is ever part of a path. */
+export interface PhotoStore {
+  /** Writes a photo, wholly on disk when it resolves. Returns the name it is kept under. */
+  save(jpeg: Uint8Array): Promise<string>
+  /** The photo, or undefined when the file is gone. */
+  read(name: string): Promise<Buffer | undefined>
+  /** Removes photos; one that is gone already is no error. */
+  remove(names: readonly string[]): Promise<void>
+  /** Removes what no row names: left by a crash between the file and the row. Returns how many. */
+  sweep(known: ReadonlySet<string>): Promise<number>
+}
+
+const photoName = /^[0-9a-f-]{36}\.jpg$/
+/** Younger strays may belong to an upload that is not committed yet. */
+const STRAY_AGE_MS = 60 * 60 * 1000
+
+export async function openPhotoStore(folder: string): Promise<PhotoStore> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const pathOf = (name: string) => {
+    if (!photoName.test(name)) throw new Error('this is not the name of a stored photo')
+    return join(folder, name)
+  }
+
+  return {
+    async save(jpeg) {
+      const name = `${randomUUID()}.jpg`
+      const path = pathOf(name)
+      const half = `${path}.part`
+      try {
+        const file = await open(half, 'wx', 0o600)
+        try {
+          await file.writeFile(jpeg)
+          await file.datasync()
+        } finally {
+          await file.close()
+        }
+        await rename(half, path)
+      } catch (error) {
+        await rm(half, { force: true })
+        throw error
+      }
+      await syncFolder(folder)
+      return name
+    },
+
+    async read(name) {
+      try {
+        return await readFile(pathOf(name))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+        throw error
+      }
+    },
+
+    async remove(names) {
+      for (const name of names) await rm(pathOf(name), { force: true })
+    },
+
+    async sweep(known) {
+      let removed = 0
+      for (const name of await readdir(folder)) {
+        const stray = name.endsWith('.part') || (photoName.test(name) && !known.has(name))
+        if (!stray) continue
+        const { mtimeMs } = await stat(join(folder, name))
+        if (Date.now() - mtimeMs < STRAY_AGE_MS) continue
+        await rm(join(folder, name), { force: true })
+        removed++
+      }
+      return removed
+    },
+  }
+}
+
+/** A new name is on disk only when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

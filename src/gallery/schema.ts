@@ -1,0 +1,132 @@
+import { z } from 'zod'
+import { employeeId } from '../employees/schema.ts'
+import { uploadedFile } from '../shared/http.ts'
+
+export const livenessSchema = z
+  .enum(['bona_fide', 'attack', 'undecided', 'unavailable'])
+  .describe('What presentation attack detection says; unavailable: nothing was checked, and nothing passed')
+
+export const photoPath = z.object({
+  employee_id: employeeId,
+  photo_id: z.coerce.number().int().min(1).max(2_147_483_647),
+})
+
+export const photoForm = z.object({ photo: uploadedFile.describe('JPEG, PNG or WebP with one face') })
+export const faceForm = z.object({ file: uploadedFile.describe('JPEG, PNG or WebP with one face') })
+
+export const processForm = z.object({
+  image: uploadedFile.describe('JPEG, PNG or WebP'),
+  employee_id: employeeId.optional().describe('Compare the face with this person'),
+})
+
+export const enrolledSchema = z
+  .object({
+    success: z.literal(true),
+    message: z.string(),
+    employee_id: z.string(),
+    photo_id: z.number(),
+    template_id: z.number(),
+    slot: z.number(),
+    photos: z.number().describe('How many photos the template is made of'),
+    is_avatar: z.boolean(),
+    already_stored: z.boolean().describe('The same picture was there; nothing changed'),
+    quality_score: z.number(),
+    reasons: z.array(z.string()),
+    liveness: livenessSchema,
+    processing_time: z.number().describe('Seconds'),
+  })
+  .meta({ id: 'Enrolled' })
+
+export const photoSchema = z
+  .object({
+    photo_id: z.number(),
+    filename: z.string(),
+    url: z.string(),
+    content_type: z.string(),
+    size_bytes: z.number(),
+    width_px: z.number(),
+    height_px: z.number(),
+    quality_score: z.number(),
+    created_from: z.enum(['ADMIN_UPLOAD', 'ATTENDANCE']),
+    is_avatar: z.boolean(),
+    created_at: z.date(),
+  })
+  .meta({ id: 'Photo' })
+
+export const photoDeletedSchema = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  remaining_photos: z.number(),
+})
+
+export const templateSchema = z
+  .object({
+    template_id: z.number(),
+    image_id: z.number().describe('Slot: 1 made of the uploaded photos'),
+    pack: z.string(),
+    is_primary: z.boolean(),
+    created_from: z.enum(['ADMIN_UPLOAD', 'ATTENDANCE']),
+    quality_score: z.number(),
+    confidence_score: z.number(),
+    match_count: z.number(),
+    last_matched: z.date().nullable(),
+    avg_match_confidence: z.number(),
+    created_at: z.date(),
+    updated_at: z.date(),
+  })
+  .meta({ id: 'Template' })
+
+export const processedSchema = z
+  .object({
+    success: z.literal(true),
+    face_detected: z.literal(true),
+    is_real: z.null().describe('Presentation attack detection is not available: neither real nor fake'),
+    liveness: livenessSchema,
+    embedding_extracted: z.literal(true),
+    match_result: z
+      .object({
+        employee_id: z.string(),
+        matched: z.boolean(),
+        confidence: z.number(),
+        threshold: z.number(),
+        message: z.string(),
+      })
+      .optional(),
+    message: z.string(),
+    quality: z.object({
+      score: z.number(),
+      parts: z.record(z.string(), z.number()),
+      reasons: z.array(z.string()),
+    }),
+    pose: z.object({ yaw: z.number(), pitch: z.number(), roll: z.number() }).describe('Degrees'),
+    face_box: z
+      .object({ x: z.number(), y: z.number(), width: z.number(), height: z.number() })
+      .describe('In pixels of the upright picture of `picture` size'),
+    picture: z.object({ width_px: z.number(), height_px: z.number() }),
+    processing_time: z.number().describe('Seconds'),
+  })
+  .meta({ id: 'Processed' })
+
+export const modelsStatusSchema = z
+  .object({
+    models_loaded: z.object({
+      face_detector: z.boolean(),
+      anti_spoof: z.boolean(),
+      face_recognizer: z.boolean(),
+    }),
+    performance: z.object({
+      total_recognitions: z.number(),
+      avg_processing_time: z.number().describe('Seconds'),
+      cache_hits: z.number().describe('Always 0: there is no cache of embeddings to hit'),
+      last_reset: z.date(),
+    }),
+    cache_size: z.number().describe('Templates held in memory for the search'),
+    pack: z.string(),
+    embedding_dimension: z.number(),
+    people: z.number(),
+    threshold: z.number().describe('The confidence from which a person is recognised now'),
+    score_scale: z.enum(['raw', 'normalised']),
+    calibration_id: z.number().nullable(),
+    liveness: livenessSchema,
+  })
+  .meta({ id: 'ModelsStatus' })

@@ -1,0 +1,270 @@
+import { type Selectable, sql } from 'kysely'
+import type { Database, DatabaseTransaction, FaceTemplatesTable, SamplesTable } from '../database/tables.ts'
+
+// The one place where photos' rows and templates are read and written: sealing them at rest is a change here.
+
+export type Sample = Selectable<SamplesTable>
+export type TemplateRow = Omit<Selectable<FaceTemplatesTable>, 'embedding_vector'>
+
+/** The administrator's slot: made of all photos that were uploaded. */
+export const ADMIN_SLOT = 1
+
+const templateColumns = [
+  'id',
+  'employee_id',
+  'image_id',
+  'pack',
+  'filename',
+  'file_path',
+  'is_primary',
+  'created_at',
+  'updated_at',
+  'created_from',
+  'quality_score',
+  'confidence_score',
+  'match_count',
+  'last_matched',
+  'avg_match_confidence',
+] as const
+
+/** The bytes that a vector is stored as: Float32, little-endian. */
+export function toBytes(vector: Float32Array): Uint8Array {
+  const bytes = Buffer.alloc(vector.length * 4)
+  for (const [index, value] of vector.entries()) bytes.writeFloatLE(value, index * 4)
+  return bytes
+}
+
+export function toVector(bytes: Uint8Array): Float32Array {
+  // A copy: what the driver hands out may start at an address that is not a multiple of four.
+  const copy = Uint8Array.from(bytes)
+  const view = new DataView(copy.buffer)
+  return Float32Array.from({ length: copy.length / 4 }, (_, index) => view.getFloat32(index * 4, true))
+}
+
+export interface PersonState {
+  employee_id: string
+  name: string
+  is_active: boolean
+}
+
+/** A person whose employment has not ended, and, with `lock`, kept as they are until the transaction ends. */
+export async function findPerson(
+  db: Database | DatabaseTransaction,
+  employeeId: string,
+  lock = false,
+): Promise<PersonState | undefined> {
+  const query = db
+    .selectFrom('employees')
+    .select(['employee_id', 'name', 'is_active'])
+    .where('employee_id', '=', employeeId)
+    .where('ended_at', 'is', null)
+  return (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
+}
+
+export async function listSamples(db: Database | DatabaseTransaction, employeeId: string): Promise<Sample[]> {
+  return db.selectFrom('samples').selectAll().where('employee_id', '=', employeeId).orderBy('id').execute()
+}
+
+export interface NewSample {
+  employeeId: string
+  filePath: string
+  filename: string
+  sizeBytes: number
+  widthPx: number
+  heightPx: number
+  sha256: string
+  quality: number
+  isAvatar: boolean
+  pack: string
+  vector: Float32Array
+  now: Date
+}
+
+export async function insertSample(trx: DatabaseTransaction, sample: NewSample): Promise<number> {
+  const { id } = await trx
+    .insertInto('samples')
+    .values({
+      employee_id: sample.employeeId,
+      file_path: sample.filePath,
+      filename: sample.filename,
+      content_type: 'image/jpeg',
+      size_bytes: sample.sizeBytes,
+      width_px: sample.widthPx,
+      height_px: sample.heightPx,
+      sha256: sample.sha256,
+      quality_score: sample.quality,
+      created_from: 'ADMIN_UPLOAD',
+      is_avatar: sample.isAvatar,
+      created_at: sample.now,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  await trx
+    .insertInto('sample_embeddings')
+    .values({ sample_id: id, pack: sample.pack, embedding_vector: toBytes(sample.vector) })
+    .execute()
+  return id
+}
+
+/** Deletes a photo's row and vectors; where it was the avatar, the oldest photo left becomes it. */
+export async function deleteSample(trx: DatabaseTransaction, sample: Sample): Promise<void> {
+  await trx.deleteFrom('samples').where('id', '=', sample.id).execute()
+  if (!sample.is_avatar) return
+  const oldest = trx
+    .selectFrom('samples')
+    .select(sql<number>`min(id)`.as('id'))
+    .where('employee_id', '=', sample.employee_id)
+  await trx.updateTable('samples').set({ is_avatar: true }).where('id', '=', oldest).execute()
+}
+
+/** The vectors of a person's uploaded photos, with each photo's quality. */
+export async function sampleVectors(
+  db: Database | DatabaseTransaction,
+  employeeId: string,
+  pack: string,
+): Promise<{ vector: Float32Array; quality: number; filePath: string; filename: string }[]> {
+  const rows = await db
+    .selectFrom('samples')
+    .innerJoin('sample_embeddings', 'sample_embeddings.sample_id', 'samples.id')
+    .select(['embedding_vector', 'quality_score', 'file_path', 'filename'])
+    .where('employee_id', '=', employeeId)
+    .where('created_from', '=', 'ADMIN_UPLOAD')
+    .where('pack', '=', pack)
+    .orderBy('samples.id')
+    .execute()
+  return rows.map((row) => ({
+    vector: toVector(row.embedding_vector),
+    quality: row.quality_score,
+    filePath: row.file_path,
+    filename: row.filename,
+  }))
+}
+
+export interface NewTemplate {
+  employeeId: string
+  pack: string
+  vector: Float32Array
+  quality: number
+  filePath: string
+  filename: string
+  now: Date
+}
+
+/** Puts a person's administrator template in place of the one before it. Returns its id. */
+export async function upsertAdminTemplate(trx: DatabaseTransaction, template: NewTemplate): Promise<number> {
+  const values = {
+    filename: template.filename,
+    file_path: template.filePath,
+    embedding_vector: toBytes(template.vector),
+    quality_score: template.quality,
+    updated_at: template.now,
+  }
+  const { id } = await trx
+    .insertInto('face_templates')
+    .values({
+      ...values,
+      employee_id: template.employeeId,
+      image_id: ADMIN_SLOT,
+      pack: template.pack,
+      is_primary: true,
+      created_from: 'ADMIN_UPLOAD',
+      // An administrator vouches for it; nothing was compared.
+      confidence_score: 1,
+      created_at: template.now,
+    })
+    .onConflict((conflict) => conflict.columns(['employee_id', 'image_id', 'pack']).doUpdateSet(values))
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+export async function deleteTemplates(
+  trx: DatabaseTransaction,
+  employeeId: string,
+  only: { pack: string; slot: number } | 'all',
+): Promise<number> {
+  let query = trx.deleteFrom('face_templates').where('employee_id', '=', employeeId)
+  if (only !== 'all') query = query.where('pack', '=', only.pack).where('image_id', '=', only.slot)
+  const { numDeletedRows } = await query.executeTakeFirst()
+  return Number(numDeletedRows)
+}
+
+export async function listTemplates(db: Database, employeeId: string): Promise<TemplateRow[]> {
+  return db
+    .selectFrom('face_templates')
+    .select(templateColumns)
+    .where('employee_id', '=', employeeId)
+    .orderBy('image_id')
+    .orderBy('pack')
+    .execute()
+}
+
+/** A template as it is searched. */
+export interface ActiveTemplate {
+  id: number
+  employeeId: string
+  name: string
+  slot: number
+  vector: Float32Array
+}
+
+/**
+ * The templates of active people, ordered by person and slot: those of one person, or up to `limit` of the people after
+ * `after`, whole people only where a person has at most three.
+ */
+export async function activeTemplates(
+  db: Database,
+  pack: string,
+  which: { employeeId: string } | { after: number; limit: number },
+): Promise<{ templates: ActiveTemplate[]; lastId: number }> {
+  let query = db
+    .selectFrom('face_templates')
+    .innerJoin('employees', 'employees.employee_id', 'face_templates.employee_id')
+    .select([
+      'face_templates.id as id',
+      'employees.id as person',
+      'employees.employee_id as employeeId',
+      'employees.name as name',
+      'face_templates.image_id as slot',
+      'face_templates.embedding_vector as embedding_vector',
+    ])
+    .where('face_templates.pack', '=', pack)
+    .where('employees.is_active', '=', true)
+    .orderBy('employees.id')
+    .orderBy('face_templates.image_id')
+  if ('employeeId' in which) query = query.where('employees.employee_id', '=', which.employeeId)
+  else
+    query = query.where('employees.id', 'in', (eb) =>
+      eb
+        .selectFrom('employees as page')
+        .select('page.id')
+        .where('page.id', '>', which.after)
+        .where('page.is_active', '=', true)
+        .orderBy('page.id')
+        .limit(which.limit),
+    )
+  const rows = await query.execute()
+  return {
+    templates: rows.map(({ embedding_vector, person: _, ...row }) => ({ ...row, vector: toVector(embedding_vector) })),
+    lastId: rows.at(-1)?.person ?? 0,
+  }
+}
+
+/** Counts a match of a template: how often, when, and the running mean of its confidence. */
+export async function recordMatch(db: Database, templateId: number, confidence: number, now: Date): Promise<void> {
+  await db
+    .updateTable('face_templates')
+    .set({
+      match_count: sql`match_count + 1`,
+      last_matched: now,
+      avg_match_confidence: sql`(avg_match_confidence * match_count + ${confidence}::double precision) / (match_count + 1)`,
+    })
+    .where('id', '=', templateId)
+    .execute()
+}
+
+/** All file names that rows refer to. */
+export async function knownFiles(db: Database): Promise<Set<string>> {
+  const rows = await db.selectFrom('samples').select('file_path').execute()
+  return new Set(rows.map((row) => row.file_path))
+}
