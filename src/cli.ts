@@ -1,0 +1,104 @@
+#!/usr/bin/env node
+import { mkdir, readFile } from 'node:fs/promises'
+import { Command } from 'commander'
+import { openDatabase } from './database/connect.ts'
+import { migrateDown, migrateToLatest, migrationStatus } from './database/migrate.ts'
+import { runDemo } from './demo.ts'
+import { startServer } from './main.ts'
+import { type Config, loadConfig } from './shared/config.ts'
+import { createLogger } from './shared/log.ts'
+
+const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+const program = new Command('rollcall')
+  .description('Time attendance with face recognition. Settings come from the environment or .env.')
+  .version(version)
+
+program
+  .command('start')
+  .description('start the server')
+  .action(() =>
+    attempt(async () => {
+      const config = loadConfig(process.env)
+      const server = await startServer(config, loggerFor(config), version, tell)
+      tell(`Rollcall answers at ${server.base} (API: ${server.base}/docs). Stop it with Ctrl+C.`)
+      await stopSignal()
+      tell('stopping: answering what has arrived')
+      await server.close()
+    }),
+  )
+
+program
+  .command('demo')
+  .description('start a server with demo staff and send it real check-ins')
+  .option('--once', 'stop after the last line; exit code 0 when everybody was recognised and no stranger was named')
+  .action((options: { once?: boolean }) =>
+    attempt(async () => {
+      const passed = await runDemo({ env: process.env, version, once: options.once ?? false, stopSignal })
+      if (options.once) process.exitCode = passed ? 0 : 1
+    }),
+  )
+
+const migrate = program.command('migrate').description('change the database schema; stop the server first')
+migrate
+  .command('up')
+  .description('apply all migrations')
+  .action(() => withDatabase(migrateToLatest))
+migrate
+  .command('down')
+  .description('take back the last migration; what it made is lost')
+  .action(() => withDatabase(migrateDown))
+migrate
+  .command('status')
+  .description('show the migrations')
+  .action(() => withDatabase(async () => {}))
+
+await program.parseAsync()
+
+/** Does something with the database, then shows where the migrations stand. */
+function withDatabase(work: (db: Awaited<ReturnType<typeof openDatabase>>['db']) => Promise<void>): Promise<void> {
+  return attempt(async () => {
+    const config = loadConfig(process.env)
+    await mkdir(config.DATA_DIR, { recursive: true })
+    const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
+    try {
+      await work(database.db)
+      for (const { name, appliedAt } of await migrationStatus(database.db))
+        console.log(`${appliedAt ? `applied ${appliedAt.toISOString()}` : 'not applied'.padEnd(32)}  ${name}`)
+    } finally {
+      await database.close()
+    }
+  })
+}
+
+/** An operator gets a sentence; the stack is for DEBUG. */
+async function attempt(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    console.error(process.env.DEBUG ? error : error instanceof Error ? error.message : error)
+    process.exitCode = 1
+  }
+}
+
+function tell(line: string): void {
+  console.error(line)
+}
+
+function loggerFor(config: Config) {
+  return createLogger({ level: config.DEBUG ? 'debug' : 'info' })
+}
+
+/** Resolves at Ctrl+C or a service manager's stop; a second one ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = () => {
+      process.once('SIGINT', () => process.exit(130))
+      resolve()
+    }
+    process.once('SIGINT', stop)
+    process.once('SIGTERM', stop)
+  })
+}

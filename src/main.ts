@@ -1,0 +1,110 @@
+import { mkdir } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { buildApp } from './app.ts'
+import { forgetKeys } from './attendance/records.ts'
+import { openDatabase } from './database/connect.ts'
+import { migrateToLatest } from './database/migrate.ts'
+import { startEngine } from './face/engine.ts'
+import { openGallery } from './gallery/gallery.ts'
+import { openPhotoStore } from './gallery/photo-store.ts'
+import { knownFiles } from './gallery/templates.ts'
+import { systemClock } from './shared/clock.ts'
+import type { Config } from './shared/config.ts'
+import type { Logger } from './shared/log.ts'
+import { createWorkQueue } from './shared/work-queue.ts'
+
+export interface RunningServer {
+  /** Where it answers, such as http://127.0.0.1:8000. */
+  base: string
+  /** Answers what it took, then gives everything back. */
+  close(): Promise<void>
+}
+
+const HOUR_MS = 60 * 60 * 1000
+/** How long an Idempotency-Key is kept. */
+const KEY_AGE_MS = 7 * 24 * HOUR_MS
+
+/**
+ * Starts the server: database and migrations, face engine, gallery, HTTP. `progress` is told what it is doing.
+ * Rejects with an Error whose message tells the operator what to do; nothing is left open then.
+ */
+export async function startServer(
+  config: Config,
+  log: Logger,
+  version: string,
+  progress: (step: string) => void = () => {},
+): Promise<RunningServer> {
+  const clock = systemClock
+  const undo: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const step of undo.splice(0).reverse()) await step()
+  }
+  try {
+    await mkdir(config.DATA_DIR, { recursive: true })
+    progress(config.DB_URL ? 'connecting to PostgreSQL' : 'starting the embedded PostgreSQL')
+    const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR, log })
+    undo.push(() => database.close())
+    const { db } = database
+    await migrateToLatest(db)
+
+    progress('loading the face models')
+    const engine = await startEngine(clock)
+    undo.push(() => engine.close())
+
+    progress('loading the gallery')
+    const photos = await openPhotoStore(config.UPLOAD_DIR)
+    const gallery = await openGallery({ db, pack: engine.pack, clock, log, threshold: config.FACE_RECOGNITION_THRESHOLD })
+    undo.push(() => gallery.close())
+
+    // Each network takes one core; more at once would only make everybody wait longer.
+    const queue = createWorkQueue({ atOnce: cpus().length, maxWaiting: 64, maxWaitingPerKey: 16, maxWaitMs: 3000 })
+    const app = await buildApp({ config, db, log, clock, version, engine, gallery, photos, queue })
+    undo.push(() => app.close())
+
+    const tidy = async () => {
+      const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
+      const strays = await photos.sweep(await knownFiles(db))
+      log.info({ keys, strays }, 'tidied up')
+    }
+    const tidyUp = () => tidy().catch((error: unknown) => log.error({ err: error }, 'tidying up failed'))
+    const timer = setInterval(tidyUp, HOUR_MS)
+    timer.unref()
+    let tidying = tidyUp()
+    undo.push(async () => {
+      clearInterval(timer)
+      await tidying
+      tidying = Promise.resolve()
+    })
+
+    await listen(app, config)
+    const { port } = app.server.address() as { port: number }
+    const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+    const base = `http://${host}:${port}`
+    log.info(
+      { base, database: database.kind, postgresql: database.version, people: gallery.people, pack: engine.pack.name },
+      'listening',
+    )
+    if (!isLoopback(config.HOST))
+      log.warn('There is no access control yet: everybody who reaches this address can read and change everything.')
+    return { base, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function listen(app: Awaited<ReturnType<typeof buildApp>>, { HOST, PORT }: Config): Promise<void> {
+  try {
+    await app.listen({ host: HOST, port: PORT })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'EADDRINUSE')
+      throw new Error(`Port ${PORT} is in use. Stop what uses it, or choose another one with PORT=…`, { cause })
+    if (code === 'EACCES') throw new Error(`Port ${PORT} may not be used. Choose one above 1023 with PORT=…`, { cause })
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new Error(`${HOST} is no address of this machine. Set HOST to one that is.`, { cause })
+    throw cause
+  }
+}
+
+const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\./.test(host)
