@@ -15,7 +15,15 @@ import { cohortMean, normaliseScore } from '../src/face/normalise.ts'
 import type { Pack, ScoreTable } from '../src/face/packs/pack.ts'
 import { MIN_QUALITY_SCORE } from '../src/face/quality.ts'
 import { confidenceOf, fitScoreTable } from '../src/face/score-table.ts'
-import { bootstrap, type Comparison, errorRates, identificationRates, quantile, type Search, seededRandom } from './metrics.ts'
+import {
+  bootstrap,
+  type Comparison,
+  errorRates,
+  identificationRates,
+  quantile,
+  type Search,
+  seededRandom,
+} from './metrics.ts'
 
 const FMRS = [1e-2, 1e-3, 1e-4]
 const FPIRS = [0.01, 0.1]
@@ -52,7 +60,10 @@ const { photos, people, pack } = await readPhotos(options.faces)
 const singles: Entry[] = photos
 const { templates, probes } = twoPhotoTemplates(photos, people)
 const single = measure(singles, firstOfEach(singles))
-const two = measure([...templates, ...probes], templates.map((_, index) => index))
+const two = measure(
+  [...templates, ...probes],
+  templates.map((_, index) => index),
+)
 
 const report = {
   pack: pack.name,
@@ -82,7 +93,10 @@ const report = {
   ),
   identification: {
     'single photo enrolled, raw': identificationRates(searchesOfSingles(single.raw), FPIRS),
-    'single photo enrolled, normalised': identificationRates(searchesOfSingles(single.normalised(COHORT)), FPIRS),
+    'single photo enrolled, normalised': identificationRates(
+      searchesOfSingles(single.normalised(COHORT)),
+      FPIRS,
+    ),
     'two photos enrolled, raw': identificationRates(searchesOfTwo(two.raw), FPIRS),
     'two photos enrolled, normalised': identificationRates(searchesOfTwo(two.normalised(COHORT)), FPIRS),
   },
@@ -204,7 +218,11 @@ function measure(entries: Entry[], cohort: number[]): Measurement {
     const scores: Scores = (i, j) =>
       raw(i, j) === Number.NEGATIVE_INFINITY
         ? Number.NEGATIVE_INFINITY
-        : normalise(raw(i, j), statisticsWithout(i, entries[j].person), statisticsWithout(j, entries[i].person))
+        : normalise(
+            raw(i, j),
+            statisticsWithout(i, entries[j].person),
+            statisticsWithout(j, entries[i].person),
+          )
     perCohort.set(name + size, scores)
     return scores
   }
@@ -276,7 +294,9 @@ function draw(from: number[], size: number): number[] {
 
 function pairs(entries: Entry[], score: Scores): Comparison[] {
   return entries.flatMap((one, i) =>
-    entries.slice(i + 1).map((other, k) => ({ score: score(i, i + 1 + k), one: one.person, other: other.person })),
+    entries
+      .slice(i + 1)
+      .map((other, k) => ({ score: score(i, i + 1 + k), one: one.person, other: other.person })),
   )
 }
 
@@ -311,7 +331,9 @@ function search(probe: number, gallery: number[], entries: Entry[], score: Score
 }
 
 function impostors(comparisons: Comparison[]): number[] {
-  return comparisons.flatMap(({ one, other, score }) => (one !== other && Number.isFinite(score) ? [score] : []))
+  return comparisons.flatMap(({ one, other, score }) =>
+    one !== other && Number.isFinite(score) ? [score] : [],
+  )
 }
 
 // --- Reporting
@@ -390,7 +412,9 @@ function print(): void {
     )
   say('\nAt the default threshold of .65')
   for (const [name, { fnir, fpir, ambiguousAtMargin }] of Object.entries(atDefaultThreshold))
-    say(`  ${name}: FNIR ${percent(fnir)}, FPIR ${percent(fpir)}, ambiguous ${JSON.stringify(ambiguousAtMargin)}`)
+    say(
+      `  ${name}: FNIR ${percent(fnir)}, FPIR ${percent(fpir)}, ambiguous ${JSON.stringify(ambiguousAtMargin)}`,
+    )
 }
 
 function writeMeasured(): void {

@@ -22,13 +22,21 @@ export interface ErrorRates {
  * `fmr` of the impostor comparisons. `weights` (one per person) weigh each comparison by the product of its two
  * people's, which is what a bootstrap over people needs.
  */
-export function errorRates(comparisons: readonly Comparison[], fmrs: number[], weights?: ArrayLike<number>): ErrorRates {
+export function errorRates(
+  comparisons: readonly Comparison[],
+  fmrs: number[],
+  weights?: ArrayLike<number>,
+): ErrorRates {
   return ratesOfSorted([...comparisons].sort(descending), fmrs, weights)
 }
 
 const descending = (a: Comparison, b: Comparison) => b.score - a.score || 0
 
-function ratesOfSorted(sorted: readonly Comparison[], fmrs: number[], weights?: ArrayLike<number>): ErrorRates {
+function ratesOfSorted(
+  sorted: readonly Comparison[],
+  fmrs: number[],
+  weights?: ArrayLike<number>,
+): ErrorRates {
   const weightOf = ({ one, other }: Comparison) =>
     weights ? (one === other ? weights[one] : weights[one] * weights[other]) : 1
   let genuine = 0
@@ -53,7 +61,8 @@ function ratesOfSorted(sorted: readonly Comparison[], fmrs: number[], weights?: 
       at.push({ fmr: wanted.shift()!, fnmr: 1 - before.accepted / genuine, threshold: score })
     eer = Math.min(eer, Math.max(falsely / impostor, 1 - accepted / genuine))
   }
-  for (const fmr of wanted) at.push({ fmr, fnmr: 1 - accepted / genuine, threshold: sorted.at(-1)?.score ?? 0 })
+  for (const fmr of wanted)
+    at.push({ fmr, fnmr: 1 - accepted / genuine, threshold: sorted.at(-1)?.score ?? 0 })
   return { genuine, impostor, eer, at }
 }
 

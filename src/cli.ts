@@ -21,7 +21,7 @@ program
   .description('start the server')
   .action(() =>
     attempt(async () => {
-      const config = loadConfig(process.env)
+      const config = loadConfig()
       const server = await startServer(config, loggerFor(config), version, tell)
       tell(`Rollcall answers at ${server.base} (API: ${server.base}/docs). Stop it with Ctrl+C.`)
       await stopSignal()
@@ -33,10 +33,13 @@ program
 program
   .command('demo')
   .description('start a server with demo staff and send it real check-ins')
-  .option('--once', 'stop after the last line; exit code 0 when everybody was recognised and no stranger was named')
+  .option(
+    '--once',
+    'stop after the last line; exit code 0 when everybody was recognised and no stranger was named',
+  )
   .action((options: { once?: boolean }) =>
     attempt(async () => {
-      const passed = await runDemo({ env: process.env, version, once: options.once ?? false, stopSignal })
+      const passed = await runDemo({ version, once: options.once ?? false, stopSignal })
       if (options.once) process.exitCode = passed ? 0 : 1
     }),
   )
@@ -58,9 +61,11 @@ migrate
 await program.parseAsync()
 
 /** Does something with the database, then shows where the migrations stand. */
-function withDatabase(work: (db: Awaited<ReturnType<typeof openDatabase>>['db']) => Promise<void>): Promise<void> {
+function withDatabase(
+  work: (db: Awaited<ReturnType<typeof openDatabase>>['db']) => Promise<void>,
+): Promise<void> {
   return attempt(async () => {
-    const config = loadConfig(process.env)
+    const config = loadConfig()
     await mkdir(config.DATA_DIR, { recursive: true })
     const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
     try {
@@ -73,12 +78,13 @@ function withDatabase(work: (db: Awaited<ReturnType<typeof openDatabase>>['db'])
   })
 }
 
-/** An operator gets a sentence; the stack is for DEBUG. */
+/** An operator gets a sentence, and what lies behind it, but no stack. */
 async function attempt(work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (error) {
-    console.error(process.env.DEBUG ? error : error instanceof Error ? error.message : error)
+    const { message, cause } = error as Error
+    console.error(cause instanceof Error ? `${message}\n(${cause.message})` : message)
     process.exitCode = 1
   }
 }

@@ -53,11 +53,22 @@ export async function startServer(
 
     progress('loading the gallery')
     const photos = await openPhotoStore(config.UPLOAD_DIR)
-    const gallery = await openGallery({ db, pack: engine.pack, clock, log, threshold: config.FACE_RECOGNITION_THRESHOLD })
+    const gallery = await openGallery({
+      db,
+      pack: engine.pack,
+      clock,
+      log,
+      threshold: config.FACE_RECOGNITION_THRESHOLD,
+    })
     undo.push(() => gallery.close())
 
     // Each network takes one core; more at once would only make everybody wait longer.
-    const queue = createWorkQueue({ atOnce: cpus().length, maxWaiting: 64, maxWaitingPerKey: 16, maxWaitMs: 3000 })
+    const queue = createWorkQueue({
+      atOnce: cpus().length,
+      maxWaiting: 64,
+      maxWaitingPerKey: 16,
+      maxWaitMs: 3000,
+    })
     const app = await buildApp({ config, db, log, clock, version, engine, gallery, photos, queue })
     undo.push(() => app.close())
 
@@ -81,11 +92,19 @@ export async function startServer(
     const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
     const base = `http://${host}:${port}`
     log.info(
-      { base, database: database.kind, postgresql: database.version, people: gallery.people, pack: engine.pack.name },
+      {
+        base,
+        database: database.kind,
+        postgresql: database.version,
+        people: gallery.people,
+        pack: engine.pack.name,
+      },
       'listening',
     )
     if (!isLoopback(config.HOST))
-      log.warn('There is no access control yet: everybody who reaches this address can read and change everything.')
+      log.warn(
+        'There is no access control yet: everybody who reaches this address can read and change everything.',
+      )
     return { base, close }
   } catch (error) {
     await close()
@@ -99,8 +118,11 @@ async function listen(app: Awaited<ReturnType<typeof buildApp>>, { HOST, PORT }:
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     if (code === 'EADDRINUSE')
-      throw new Error(`Port ${PORT} is in use. Stop what uses it, or choose another one with PORT=…`, { cause })
-    if (code === 'EACCES') throw new Error(`Port ${PORT} may not be used. Choose one above 1023 with PORT=…`, { cause })
+      throw new Error(`Port ${PORT} is in use. Stop what uses it, or choose another one with PORT=…`, {
+        cause,
+      })
+    if (code === 'EACCES')
+      throw new Error(`Port ${PORT} may not be used. Choose one above 1023 with PORT=…`, { cause })
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
       throw new Error(`${HOST} is no address of this machine. Set HOST to one that is.`, { cause })
     throw cause

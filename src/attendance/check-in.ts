@@ -45,6 +45,14 @@ export interface CheckRequest {
   idempotency?: { key: string; requestHash: string }
 }
 
+type CheckAnswer = Omit<Checked, 'processing_time'>
+
+export interface CheckResult {
+  answer: CheckAnswer
+  /** The request had been answered before; this is that answer. */
+  replayed: boolean
+}
+
 /** Below it a face is too poor to be compared: what it resembles is other poor pictures. */
 export const MIN_CHECK_QUALITY = 0.2
 /** Half a decade of false matches between the best two people. */
@@ -60,14 +68,14 @@ const LIVENESS: Liveness = 'unavailable'
  * is unknown, the picture cannot be judged or the server is too busy. Then nothing is stored, but for the refusal
  * itself where the client gave an idempotency key.
  */
-export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise<Omit<Checked, 'processing_time'>> {
+export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise<CheckResult> {
   const { db, clock } = deps
   const now = clock.now()
   await requireKiosk(db, request.deviceId)
   const { idempotency } = request
   if (idempotency) {
     const remembered = await findRemembered(db, request.deviceId, idempotency.key)
-    if (remembered) return replay(remembered, idempotency.requestHash)
+    if (remembered) return { answer: replay(remembered, idempotency.requestHash), replayed: true }
   }
   try {
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
@@ -87,9 +95,12 @@ async function requireKiosk(db: Database, deviceId: string): Promise<void> {
   if (!kiosk.is_active) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
 }
 
-function replay({ requestHash, answer }: Remembered, presentHash: string): Omit<Checked, 'processing_time'> {
+function replay({ requestHash, answer }: Remembered, presentHash: string): CheckAnswer {
   if (requestHash !== presentHash)
-    throw new AppError('idempotency_key_reused', 'This Idempotency-Key was used for another request. Take a new one.')
+    throw new AppError(
+      'idempotency_key_reused',
+      'This Idempotency-Key was used for another request. Take a new one.',
+    )
   if (answer.status === 200) return answer.body
   throw new AppError(answer.body.code, answer.body.message, answer.body.details)
 }
@@ -99,7 +110,7 @@ async function decideAndStore(
   request: CheckRequest,
   analysis: Analysis,
   now: Date,
-): Promise<Omit<Checked, 'processing_time'>> {
+): Promise<CheckResult> {
   const face = analysis.kind === 'face' ? analysis.face : undefined
   const found = face && deps.gallery.identify(face.vector, CANDIDATES)
   const rules: Rules = {
@@ -110,7 +121,9 @@ async function decideAndStore(
     duplicateWindowMs: deps.duplicateWindowMs,
   }
   const evidence = {
-    picture: face ? { kind: 'face' as const, quality: face.quality.score } : { kind: analysis.kind as 'no_face' },
+    picture: face
+      ? { kind: 'face' as const, quality: face.quality.score }
+      : { kind: analysis.kind as 'no_face' },
     liveness: LIVENESS,
     candidates: found?.candidates ?? [],
     candidateIsActive: true,
@@ -123,7 +136,7 @@ async function decideAndStore(
 
   const stored = await deps.db.transaction().execute(async (trx) => {
     const known = await claimKey(trx, request)
-    if (known) return { answer: replay(known, request.idempotency!.requestHash) }
+    if (known) return { answer: replay(known, request.idempotency!.requestHash), replayed: true }
     const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
     const person = best && (await lockActivePerson(trx, best.employeeId))
     const last = person && (await lastPunch(trx, best.employeeId, now, deps.timeZone))
@@ -133,16 +146,22 @@ async function decideAndStore(
     const answer = await store(trx, deps, request, { analysis, found: found!, rules, decision, last, now })
     if (request.idempotency) {
       const { key, requestHash } = request.idempotency
-      await remember(trx, request.deviceId, key, { requestHash, answer: { status: 200, body: answer as Checked } }, now)
+      await remember(
+        trx,
+        request.deviceId,
+        key,
+        { requestHash, answer: { status: 200, body: answer as Checked } },
+        now,
+      )
     }
-    return { answer, matched: decision.outcome === 'identified' ? best : undefined }
+    return { answer, replayed: false, matched: decision.outcome === 'identified' ? best : undefined }
   })
   // After the commit, and never able to undo it.
   if (stored.matched)
     recordMatch(deps.db, stored.matched.templateId, stored.matched.confidence, now).catch((error: unknown) =>
       deps.log.error({ err: error }, 'a match could not be counted'),
     )
-  return stored.answer
+  return { answer: stored.answer, replayed: stored.replayed }
 }
 
 function refuse(decision: Decision, analysis: Analysis): void {
@@ -193,7 +212,7 @@ async function store(
   deps: CheckInDeps,
   request: CheckRequest,
   conclusion: Conclusion,
-): Promise<Omit<Checked, 'processing_time'>> {
+): Promise<CheckAnswer> {
   const { found, decision, last, now } = conclusion
   const [best] = found.candidates
   const decisionId = await insertDecision(trx, {
@@ -210,7 +229,13 @@ async function store(
   const base = { success: true as const, liveness: LIVENESS, decision_id: decisionId }
   if (decision.outcome === 'identified') {
     const { employeeId, type } = decision
-    const punch = { employeeId, deviceId: request.deviceId, type, confidence: best.confidence, liveness: LIVENESS }
+    const punch = {
+      employeeId,
+      deviceId: request.deviceId,
+      type,
+      confidence: best.confidence,
+      liveness: LIVENESS,
+    }
     const attendanceId = await insertPunch(trx, { ...punch, decisionId, now })
     return {
       ...base,
@@ -256,7 +281,8 @@ function whoWasRecognised(
 
 const messages: Partial<Record<Decision['outcome'], string>> = {
   not_identified: 'Face not recognized',
-  ambiguous: 'Face not recognized: two people are too much alike. Come closer and look straight into the camera.',
+  ambiguous:
+    'Face not recognized: two people are too much alike. Come closer and look straight into the camera.',
   attack: 'The camera does not see a live face',
   undecided: 'A live face could not be confirmed',
 }

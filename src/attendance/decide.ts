@@ -8,10 +8,7 @@ export type PunchType = 'IN' | 'OUT'
 
 /** What was seen, compared and known when the decision was made. */
 export interface Evidence {
-  picture:
-    | { kind: 'no_face' }
-    | { kind: 'several_faces' }
-    | { kind: 'face'; quality: number }
+  picture: { kind: 'no_face' } | { kind: 'several_faces' } | { kind: 'face'; quality: number }
   liveness: Liveness
   /** The people most alike, best first. */
   candidates: readonly { employeeId: string; confidence: number; minusLog10Fmr: number }[]
@@ -55,7 +52,10 @@ export function decide(evidence: Evidence, rules: Rules): Decision {
   const { picture, candidates } = evidence
   if (picture.kind !== 'face') return { outcome: picture.kind, rule: 'exactly one large face is needed' }
   if (picture.quality < rules.minQuality)
-    return { outcome: 'poor_quality', rule: `quality ${show(picture.quality)} is below ${show(rules.minQuality)}` }
+    return {
+      outcome: 'poor_quality',
+      rule: `quality ${show(picture.quality)} is below ${show(rules.minQuality)}`,
+    }
 
   const refused = refuseByPad(evidence.liveness, rules.padPolicy)
   if (refused) return refused
@@ -72,7 +72,8 @@ export function decide(evidence: Evidence, rules: Rules): Decision {
       outcome: 'ambiguous',
       rule: `the second person is closer than the margin of ${show(rules.margin)}`,
     }
-  if (!evidence.candidateIsActive) return { outcome: 'not_identified', rule: 'the person is no longer active' }
+  if (!evidence.candidateIsActive)
+    return { outcome: 'not_identified', rule: 'the person is no longer active' }
   return punch(evidence, first.employeeId, rules)
 }
 
@@ -93,7 +94,8 @@ function punch({ requested, lastPunch, now }: Evidence, employeeId: string, rule
       punchId: lastPunch.id,
       rule: `punched within the last ${rules.duplicateWindowMs / 1000} s`,
     }
-  if (requested !== 'AUTO') return { outcome: 'identified', employeeId, type: requested, rule: 'above the threshold' }
+  if (requested !== 'AUTO')
+    return { outcome: 'identified', employeeId, type: requested, rule: 'above the threshold' }
   const type = lastPunch?.sameDay && lastPunch.type === 'IN' ? 'OUT' : 'IN'
   const why = type === 'OUT' ? 'IN was the last punch of the day' : 'no open IN on this day'
   return { outcome: 'identified', employeeId, type, rule: `above the threshold; AUTO: ${why}` }

@@ -165,7 +165,9 @@ export async function remember(
 
 /** One request of a key at a time, until the transaction ends. */
 export async function lockKey(trx: DatabaseTransaction, deviceId: string, key: string): Promise<void> {
-  await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`rollcall.key ${deviceId} ${key}`}, 0))`.execute(trx)
+  await sql`SELECT pg_advisory_xact_lock(hashtextextended(${`rollcall.key ${deviceId} ${key}`}, 0))`.execute(
+    trx,
+  )
 }
 
 /** Forgets keys older than `before`. Returns how many. */

@@ -43,19 +43,28 @@ export function attendanceRoutes(app: App, deps: CheckInDeps): void {
     async (request, reply) => {
       const { image, device_id, attendance_type } = request.body
       const key = request.headers['idempotency-key']
-      const answer = await checkIn(deps, {
+      const { answer, replayed } = await checkIn(deps, {
         image: image.buffer,
         deviceId: device_id,
         requested: attendance_type,
-        idempotency: key === undefined ? undefined : { key, requestHash: hash(image.buffer, attendance_type) },
+        idempotency:
+          key === undefined ? undefined : { key, requestHash: hash(image.buffer, attendance_type) },
       })
+      if (replayed) reply.header('idempotent-replayed', 'true')
       return { ...answer, processing_time: reply.elapsedTime / 1000 }
     },
   )
 
   app.get(
     '/attendance',
-    { schema: { tags, summary: 'All punches, newest first', querystring: allPunchesQuery, response: punchList } },
+    {
+      schema: {
+        tags,
+        summary: 'All punches, newest first',
+        querystring: allPunchesQuery,
+        response: punchList,
+      },
+    },
     async (request, reply) => sendPunches(request, reply, request.query),
   )
 

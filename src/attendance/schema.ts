@@ -13,7 +13,7 @@ export const checkForm = z.object({
   attendance_type: z
     .enum(['IN', 'OUT', 'AUTO'])
     .default('IN')
-    .describe("AUTO: OUT when the last punch of the day is an IN, else IN"),
+    .describe('AUTO: OUT when the last punch of the day is an IN, else IN'),
 })
 
 export const idempotencyHeaders = z.looseObject({

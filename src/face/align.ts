@@ -23,7 +23,8 @@ export const arcFaceTemplate: readonly Point[] = [
 /** The similarity that brings `from` closest to `to` in the least-squares sense (Umeyama 1991, in two dimensions). */
 export function fitSimilarity(from: readonly Point[], to: readonly Point[]): Similarity {
   const n = from.length
-  const mean = (points: readonly Point[], axis: 0 | 1) => points.reduce((sum, point) => sum + point[axis], 0) / n
+  const mean = (points: readonly Point[], axis: 0 | 1) =>
+    points.reduce((sum, point) => sum + point[axis], 0) / n
   const [fx, fy, gx, gy] = [mean(from, 0), mean(from, 1), mean(to, 0), mean(to, 1)]
   let real = 0
   let imaginary = 0
@@ -83,43 +84,45 @@ export function warp(
   const maxX = width - 1
   const maxY = height - 1
 
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
+  for (let row = 0, at = 0; row < size; row++) {
+    for (let column = 0; column < size; column++, at++) {
       let r = 0
       let g = 0
       let bl = 0
-      for (let sample = 0; sample < perSide * perSide; sample++) {
-        const u = column + ((sample % perSide) + 0.5) / perSide - 0.5
-        const v = row + (Math.floor(sample / perSide) + 0.5) / perSide - 0.5
-        const x = a * u - b * v + tx
-        const y = b * u + a * v + ty
-        if (x <= -1 || y <= -1 || x >= width || y >= height) continue
-        const x0 = Math.floor(x)
-        const y0 = Math.floor(y)
-        const fx = x - x0
-        const fy = y - y0
-        // Outside the picture is black: a neighbour beyond the edge weighs nothing.
-        const left = x0 >= 0 ? 1 - fx : 0
-        const right = x0 < maxX ? fx : 0
-        const top = y0 >= 0 ? 1 - fy : 0
-        const bottom = y0 < maxY ? fy : 0
-        const upper = (y0 < 0 ? 0 : y0) * width
-        const lower = (y0 < maxY ? y0 + 1 : maxY) * width
-        const before = x0 < 0 ? 0 : x0
-        const after = x0 < maxX ? x0 + 1 : maxX
-        const w00 = left * top
-        const w01 = right * top
-        const w10 = left * bottom
-        const w11 = right * bottom
-        const i00 = (upper + before) * 3
-        const i01 = (upper + after) * 3
-        const i10 = (lower + before) * 3
-        const i11 = (lower + after) * 3
-        r += data[i00] * w00 + data[i01] * w01 + data[i10] * w10 + data[i11] * w11
-        g += data[i00 + 1] * w00 + data[i01 + 1] * w01 + data[i10 + 1] * w10 + data[i11 + 1] * w11
-        bl += data[i00 + 2] * w00 + data[i01 + 2] * w01 + data[i10 + 2] * w10 + data[i11 + 2] * w11
+      for (let down = 0.5; down < perSide; down++) {
+        const v = row + down / perSide - 0.5
+        for (let across = 0.5; across < perSide; across++) {
+          const u = column + across / perSide - 0.5
+          const x = a * u - b * v + tx
+          const y = b * u + a * v + ty
+          if (x <= -1 || y <= -1 || x >= width || y >= height) continue
+          // `| 0` makes whole numbers of them: with floating-point indices this loop takes several times as long.
+          const x0 = Math.floor(x) | 0
+          const y0 = Math.floor(y) | 0
+          const fx = x - x0
+          const fy = y - y0
+          // Outside the picture is black: a neighbour beyond the edge weighs nothing.
+          const left = x0 >= 0 ? 1 - fx : 0
+          const right = x0 < maxX ? fx : 0
+          const top = y0 >= 0 ? 1 - fy : 0
+          const bottom = y0 < maxY ? fy : 0
+          const upper = (y0 < 0 ? 0 : y0) * width
+          const lower = (y0 < maxY ? y0 + 1 : maxY) * width
+          const before = x0 < 0 ? 0 : x0
+          const after = x0 < maxX ? x0 + 1 : maxX
+          const w00 = left * top
+          const w01 = right * top
+          const w10 = left * bottom
+          const w11 = right * bottom
+          const i00 = (upper + before) * 3
+          const i01 = (upper + after) * 3
+          const i10 = (lower + before) * 3
+          const i11 = (lower + after) * 3
+          r += data[i00] * w00 + data[i01] * w01 + data[i10] * w10 + data[i11] * w11
+          g += data[i00 + 1] * w00 + data[i01 + 1] * w01 + data[i10 + 1] * w10 + data[i11 + 1] * w11
+          bl += data[i00 + 2] * w00 + data[i01 + 2] * w01 + data[i10 + 2] * w10 + data[i11 + 2] * w11
+        }
       }
-      const at = row * size + column
       out[red + at] = r * weight - meanR
       out[green + at] = g * weight - meanG
       out[blue + at] = bl * weight - meanB

@@ -1,4 +1,12 @@
-import { arcFaceTemplate, fitSimilarity, invert, mirror, type Normalization, type Point, warp } from './align.ts'
+import {
+  arcFaceTemplate,
+  fitSimilarity,
+  invert,
+  mirror,
+  type Normalization,
+  type Point,
+  warp,
+} from './align.ts'
 import type { Picture } from './decode.ts'
 import type { Network } from './onnx/session.ts'
 
@@ -55,7 +63,10 @@ export function unit(vector: Float32Array): Float32Array {
  * What is stored of a face: each network's unit vector, one after the other, not centred, so that the centring mean
  * can be derived again without the photo. Several photos of a person make one: the mean of each part, scaled to 1.
  */
-export function averageVectors(specs: readonly EmbedderSpec[], vectors: readonly Float32Array[]): Float32Array {
+export function averageVectors(
+  specs: readonly EmbedderSpec[],
+  vectors: readonly Float32Array[],
+): Float32Array {
   if (vectors.length === 1) return vectors[0]
   const sum = new Float32Array(vectors[0].length)
   for (const vector of vectors) for (let i = 0; i < sum.length; i++) sum[i] += vector[i]
@@ -99,7 +110,8 @@ export function centredLength(specs: readonly EmbedderSpec[]): number {
 
 function parts(specs: readonly EmbedderSpec[], vector: Float32Array): Float32Array[] {
   const length = specs.reduce((sum, spec) => sum + spec.dimension, 0)
-  if (vector.length !== length) throw new RangeError(`an embedding has ${vector.length} values instead of ${length}`)
+  if (vector.length !== length)
+    throw new RangeError(`an embedding has ${vector.length} values instead of ${length}`)
   let from = 0
   return specs.map(({ dimension }) => {
     from += dimension

@@ -108,7 +108,8 @@ function laplacian(gray: Float32Array): Float32Array {
   for (let row = 0; row < inner; row++)
     for (let column = 0; column < inner; column++) {
       const at = (row + 1) * side + column + 1
-      out[row * inner + column] = 4 * gray[at] - gray[at - 1] - gray[at + 1] - gray[at - side] - gray[at + side]
+      out[row * inner + column] =
+        4 * gray[at] - gray[at - 1] - gray[at + 1] - gray[at - side] - gray[at + side]
     }
   return out
 }

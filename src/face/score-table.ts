@@ -51,7 +51,8 @@ export function fitScoreTable(impostorScores: readonly number[]): ScoreTable {
   const start = scores[tailCount]
   let excess = 0
   for (let i = 0; i < tailCount; i++) excess += (scores[i] - start) / tailCount
-  if (excess < 1e-4) throw new RangeError('the highest impostor scores are all the same: there is no tail to fit')
+  if (excess < 1e-4)
+    throw new RangeError('the highest impostor scores are all the same: there is no tail to fit')
   points.push([round(start), 3], [round(start + 7 * excess * Math.LN10), 10])
   return { points, countedTo: 3 }
 }

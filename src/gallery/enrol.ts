@@ -151,7 +151,10 @@ export async function eraseBiometrics(
     try {
       await photos.remove(samples.map(({ file_path }) => file_path))
     } catch (error) {
-      log.error({ err: error }, 'photos of a person who left could not be removed; the sweep at the next start will')
+      log.error(
+        { err: error },
+        'photos of a person who left could not be removed; the sweep at the next start will',
+      )
     }
   }
   return { templates, afterCommit }
@@ -193,7 +196,11 @@ async function enrollableFace(engine: FaceEngine, jpeg: Uint8Array): Promise<Fac
   return face
 }
 
-async function requirePerson(db: Database | DatabaseTransaction, employeeId: string, lock = false): Promise<void> {
+async function requirePerson(
+  db: Database | DatabaseTransaction,
+  employeeId: string,
+  lock = false,
+): Promise<void> {
   if (!(await findPerson(db, employeeId, lock)))
     throw new AppError('employee_not_found', `There is no employee ${employeeId}.`)
 }

@@ -4,16 +4,24 @@ import { AppError } from '../shared/errors.ts'
 // What can be wrong with a picture of a face, said to the person who can change it.
 
 export function noFace(): AppError {
-  return new AppError('no_face', 'There is no face in the picture. Look straight into the camera, in good light.', {
-    face_detected: false,
-  })
+  return new AppError(
+    'no_face',
+    'There is no face in the picture. Look straight into the camera, in good light.',
+    {
+      face_detected: false,
+    },
+  )
 }
 
 export function severalFaces(count: number): AppError {
-  return new AppError('several_faces', `There are ${count} faces in the picture. One person at a time, please.`, {
-    face_detected: true,
-    faces: count,
-  })
+  return new AppError(
+    'several_faces',
+    `There are ${count} faces in the picture. One person at a time, please.`,
+    {
+      face_detected: true,
+      faces: count,
+    },
+  )
 }
 
 const advice: Record<QualityPart, string> = {

@@ -142,7 +142,13 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
     return row
   }
 
-  function candidate(from: State, fused: Float32Array, employeeId: string, index: number, ranked: number): Candidate {
+  function candidate(
+    from: State,
+    fused: Float32Array,
+    employeeId: string,
+    index: number,
+    ranked: number,
+  ): Candidate {
     const person = from.people.get(employeeId)!
     const vector = from.matrix.vectorsOf(employeeId)[index]
     const templateMean = -2 * vector[fused.length]

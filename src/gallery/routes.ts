@@ -87,7 +87,14 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
 
   app.get(
     '/employees/:employee_id/photo',
-    { schema: { tags: faces, summary: 'The avatar', params: employeePath, response: { 200: jpeg, ...problems } } },
+    {
+      schema: {
+        tags: faces,
+        summary: 'The avatar',
+        params: employeePath,
+        response: { 200: jpeg, ...problems },
+      },
+    },
     async (request, reply) => {
       const { employee_id } = request.params
       const samples = await samplesOf(employee_id)
@@ -121,7 +128,9 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
 
   app.get(
     '/employees/:employee_id/photos/:photo_id',
-    { schema: { tags: faces, summary: 'One photo', params: photoPath, response: { 200: jpeg, ...problems } } },
+    {
+      schema: { tags: faces, summary: 'One photo', params: photoPath, response: { 200: jpeg, ...problems } },
+    },
     async (request, reply) => {
       const { employee_id, photo_id } = request.params
       const samples = await samplesOf(employee_id)
@@ -146,7 +155,9 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
       const { employee_id, photo_id } = request.params
       const { remaining } = await deletePhoto(deps, employee_id, photo_id)
       const message =
-        remaining > 0 ? 'Photo deleted' : 'Photo deleted; without any photo the person is no longer recognised'
+        remaining > 0
+          ? 'Photo deleted'
+          : 'Photo deleted; without any photo the person is no longer recognised'
       return { success: true as const, message, remaining_photos: remaining }
     },
   )
@@ -175,7 +186,8 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
       onRequest: async () => queue.refuseWhenFull(),
       schema: {
         tags: recognition,
-        summary: 'Look at a face, and compare it with one person where an employee_id is given; nothing is stored',
+        summary:
+          'Look at a face, and compare it with one person where an employee_id is given; nothing is stored',
         consumes: multipart,
         body: processForm,
         response: { 200: processedSchema, ...problems },

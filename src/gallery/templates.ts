@@ -245,13 +245,21 @@ export async function activeTemplates(
     )
   const rows = await query.execute()
   return {
-    templates: rows.map(({ embedding_vector, person: _, ...row }) => ({ ...row, vector: toVector(embedding_vector) })),
+    templates: rows.map(({ embedding_vector, person: _, ...row }) => ({
+      ...row,
+      vector: toVector(embedding_vector),
+    })),
     lastId: rows.at(-1)?.person ?? 0,
   }
 }
 
 /** Counts a match of a template: how often, when, and the running mean of its confidence. */
-export async function recordMatch(db: Database, templateId: number, confidence: number, now: Date): Promise<void> {
+export async function recordMatch(
+  db: Database,
+  templateId: number,
+  confidence: number,
+  now: Date,
+): Promise<void> {
   await db
     .updateTable('face_templates')
     .set({

@@ -31,14 +31,22 @@ export const configSchema = z.object({
     .min(1)
     .default('127.0.0.1')
     .describe('Address to listen on; loopback until access control is configured'),
-  PORT: z.coerce.number().int().min(0).max(65535).default(8000).describe('Port to listen on; 0 takes a free one'),
+  PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65535)
+    .default(8000)
+    .describe('Port to listen on; 0 takes a free one'),
   DEBUG: flag.default(false).describe('More logs'),
   FACE_RECOGNITION_THRESHOLD: z.coerce
     .number()
     .min(0.25)
     .max(1)
     .default(0.65)
-    .describe('Lowest confidence that recognises; 0.65 is one false match in 10,000 comparisons with a person'),
+    .describe(
+      'Lowest confidence that recognises; 0.65 is one false match in 10,000 comparisons with a person',
+    ),
   ANTI_SPOOFING_ENABLED: flag
     .default(true)
     .describe('Whether presentation attacks are looked for: true means policy flag, false means off'),
@@ -49,8 +57,14 @@ export const configSchema = z.object({
     .max(100 * 1024 * 1024)
     .default(10 * 1024 * 1024)
     .describe('Largest picture in bytes'),
-  UPLOAD_DIR: z.string().min(1).optional().describe('Folder of the enrolment photos; DATA_DIR/uploads by default'),
-  TIME_ZONE: timeZone.default('Asia/Ho_Chi_Minh').describe('IANA zone that decides which day a punch belongs to'),
+  UPLOAD_DIR: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of the enrolment photos; DATA_DIR/uploads by default'),
+  TIME_ZONE: timeZone
+    .default('Asia/Ho_Chi_Minh')
+    .describe('IANA zone that decides which day a punch belongs to'),
   DUPLICATE_WINDOW_S: z.coerce
     .number()
     .int()
@@ -63,12 +77,15 @@ export const configSchema = z.object({
 export type Config = z.infer<typeof configSchema> & { UPLOAD_DIR: string }
 
 /**
- * Reads the settings from the environment over those of a .env file in `folder`.
+ * Reads the settings: `overrides` over the environment over a .env file in `folder`. An empty value means "not set".
  * Throws an Error whose message names every wrong setting, its value and what it should be.
  */
-export function loadConfig(env: Record<string, string | undefined>, folder = '.'): Config {
-  const merged = { ...readEnvFile(`${folder}/.env`), ...env }
-  // An empty value in a .env file means "not set".
+export function loadConfig(
+  overrides: Record<string, string | undefined> = {},
+  folder = '.',
+  env: Record<string, string | undefined> = process.env,
+): Config {
+  const merged = { ...readEnvFile(`${folder}/.env`), ...env, ...overrides }
   const present = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== ''))
   const parsed = configSchema.safeParse(present)
   if (!parsed.success) {

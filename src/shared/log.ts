@@ -11,6 +11,11 @@ export function createLogger(options: { level: string }): Logger {
     level: options.level,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
-    redact: ['req.headers.authorization', 'req.headers.cookie', 'req.headers["x-api-key"]', 'req.headers["x-device-key"]'],
+    redact: [
+      'req.headers.authorization',
+      'req.headers.cookie',
+      'req.headers["x-api-key"]',
+      'req.headers["x-device-key"]',
+    ],
   })
 }

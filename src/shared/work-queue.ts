@@ -87,5 +87,7 @@ export function createWorkQueue(limits: WorkQueueLimits): WorkQueue {
 }
 
 function overloaded(): AppError {
-  return new AppError('overloaded', 'Too many pictures at once. Try again in a moment.', { retry_after_seconds: 1 })
+  return new AppError('overloaded', 'Too many pictures at once. Try again in a moment.', {
+    retry_after_seconds: 1,
+  })
 }

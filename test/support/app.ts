@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
@@ -6,7 +6,7 @@ import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
-import { openPhotoStore } from '../../src/gallery/photo-store.ts'
+import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
 import type { Clock } from '../../src/shared/clock.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import type { App } from '../../src/shared/http.ts'
@@ -24,6 +24,11 @@ export interface TestApp {
   app: App
   db: Database
   gallery: Gallery
+  /** The real engine, whatever the application was given. */
+  engine: FaceEngine
+  photos: PhotoStore
+  /** Folder of the enrolment photos. */
+  uploads: string
   clock: TestClock
   /** The employees that were announced as changed, in order. */
   changed: string[]
@@ -49,13 +54,19 @@ export async function testApp(
   const log = createLogger({ level: 'silent' })
   engine ??= await startEngine()
   const { db } = database
-  const gallery = await openGallery({
-    db,
-    pack: engine.pack,
-    clock,
-    log,
-    threshold: config.FACE_RECOGNITION_THRESHOLD,
+  const { pack } = engine
+  const open = () => openGallery({ db, pack, clock, log, threshold: config.FACE_RECOGNITION_THRESHOLD })
+  let opened = await open()
+  const refresh = (employeeId: string) => {
+    changed.push(employeeId)
+    return opened.refresh(employeeId)
+  }
+  // `clear` opens another one: what is in memory must not outlive the tables.
+  const gallery = new Proxy({} as Gallery, {
+    get: (_, key) => (key === 'refresh' ? refresh : Reflect.get(opened, key)),
   })
+  const uploads = join(folder, 'uploads')
+  const photos = await openPhotoStore(uploads)
   const app = await buildApp({
     config,
     db,
@@ -63,15 +74,8 @@ export async function testApp(
     clock,
     version: '0.0.0-test',
     engine: wrapEngine(engine),
-    gallery: Object.create(gallery, {
-      refresh: {
-        value: (employeeId: string) => {
-          changed.push(employeeId)
-          return gallery.refresh(employeeId)
-        },
-      },
-    }),
-    photos: await openPhotoStore(join(folder, 'uploads')),
+    gallery,
+    photos,
     queue: createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
     ...overrides,
   })
@@ -79,11 +83,17 @@ export async function testApp(
     app,
     db,
     gallery,
+    engine,
+    photos,
+    uploads,
     clock,
     changed,
     clear: async () => {
       changed.length = 0
+      await opened.close()
+      for (const name of await readdir(uploads)) await rm(join(uploads, name))
       await sql`TRUNCATE employees, devices, calibrations RESTART IDENTITY CASCADE`.execute(database.db)
+      opened = await open()
     },
     close: async () => {
       await app.close()
@@ -92,6 +102,47 @@ export async function testApp(
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** A form as a browser sends it: bytes become a file. */
+export function form(parts: Record<string, string | Uint8Array>): FormData {
+  const data = new FormData()
+  for (const [name, value] of Object.entries(parts)) {
+    if (typeof value === 'string') data.append(name, value)
+    else data.append(name, new Blob([new Uint8Array(value)]), 'picture.jpg')
+  }
+  return data
+}
+
+/** Makes an employee with this id, who is called like it, and enrols the pictures. */
+export async function enrol({ app }: TestApp, employeeId: string, ...pictures: Uint8Array[]): Promise<void> {
+  const payload = { employee_id: employeeId, name: employeeId }
+  await succeed(app.inject({ method: 'POST', url: '/api/v1/employees', payload }))
+  for (const photo of pictures) {
+    const url = `/api/v1/employees/${employeeId}/upload-photo`
+    await succeed(app.inject({ method: 'POST', url, payload: form({ photo }) }))
+  }
+}
+
+export async function registerKiosk({ app }: TestApp, device_id: string): Promise<void> {
+  await succeed(app.inject({ method: 'POST', url: '/api/v1/devices/register', payload: { device_id } }))
+}
+
+async function succeed(answered: PromiseLike<{ statusCode: number; body: string }>): Promise<void> {
+  const { statusCode, body } = await answered
+  if (statusCode >= 300) throw new Error(`the test's own preparation failed: ${body}`)
+}
+
+/** How many rows each table has. */
+export async function rowCounts(db: Database): Promise<Record<string, number>> {
+  const { rows } = await sql<{ name: string }>`SELECT table_name AS name FROM information_schema.tables
+    WHERE table_schema = 'public' ORDER BY 1`.execute(db)
+  const counts: Record<string, number> = {}
+  for (const { name } of rows) {
+    const counted = await sql<{ n: number }>`SELECT count(*)::int AS n FROM ${sql.table(name)}`.execute(db)
+    counts[name] = counted.rows[0].n
+  }
+  return counts
 }
 
 function testClock(start: string): TestClock {

@@ -19,7 +19,8 @@ export interface Detection {
 export function suppressOverlaps(detections: Detection[], maxOverlap: number): Detection[] {
   const kept: Detection[] = []
   for (const candidate of [...detections].sort((one, other) => other.score - one.score))
-    if (kept.every((better) => intersectionOverUnion(better.box, candidate.box) <= maxOverlap)) kept.push(candidate)
+    if (kept.every((better) => intersectionOverUnion(better.box, candidate.box) <= maxOverlap))
+      kept.push(candidate)
   return kept
 }
 

@@ -27,10 +27,14 @@ export function buildDlibResnet(manifestPath: string): Uint8Array {
     const bias = weight(`${layer}/conv/bias`).values.map((b, o) => b * scale[o] + offset[o])
     const scaled = filters.values.map((w, index) => w * scale[index % scale.length])
     const [values, shape] = outputChannelsFirst({ shape: filters.shape, values: scaled })
-    const name = graph.node('Conv', [x.name, graph.floats(values, shape), graph.floats(bias, [bias.length])], {
-      strides: [stride, stride],
-      auto_pad: stride === 2 ? 'VALID' : 'SAME_UPPER',
-    })
+    const name = graph.node(
+      'Conv',
+      [x.name, graph.floats(values, shape), graph.floats(bias, [bias.length])],
+      {
+        strides: [stride, stride],
+        auto_pad: stride === 2 ? 'VALID' : 'SAME_UPPER',
+      },
+    )
     const side = stride === 2 ? Math.floor((x.side - shape[2]) / 2) + 1 : x.side
     return { name, channels: shape[0], side }
   }

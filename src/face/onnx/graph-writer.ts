@@ -49,12 +49,16 @@ export function createGraphWriter(graphName: string): GraphWriter {
       const size = shape.reduce((product, side) => product * side, 1)
       if (size !== values.length) throw new Error(`${values.length} values do not fill the shape [${shape}]`)
       const name = nextName('floats')
-      initializers.push(tensor(name, 1, shape, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)))
+      initializers.push(
+        tensor(name, 1, shape, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)),
+      )
       return name
     },
     integers(values) {
       const name = nextName('integers')
-      initializers.push(tensor(name, 7, [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer)))
+      initializers.push(
+        tensor(name, 7, [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer)),
+      )
       return name
     },
     input(name, shape) {

@@ -12,17 +12,20 @@ export interface Network {
   close(): Promise<void>
 }
 
+/** How every session is made; public for the benchmark, which times them alone. */
+export const sessionOptions: InferenceSession.SessionOptions = {
+  // Several checks run side by side: one thread each serves more of them than two threads for one.
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  extra: { session: { intra_op: { allow_spinning: '0' } } },
+  logSeverityLevel: 3,
+}
+
 /** Loads an ONNX model and checks that it has the outputs it should have. */
 export async function openNetwork(name: string, model: Uint8Array, outputs: string[]): Promise<Network> {
-  const session = await InferenceSession.create(model, {
-    // Several checks run side by side: one thread each serves more of them than two threads for one.
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-    logSeverityLevel: 3,
-  })
+  const session = await InferenceSession.create(model, sessionOptions)
   const missing = outputs.filter((output) => !session.outputNames.includes(output))
   if (missing.length > 0) throw new Error(`the model ${name} lacks the outputs ${missing.join(', ')}`)
   const inputName = session.inputNames[0]
@@ -31,7 +34,9 @@ export async function openNetwork(name: string, model: Uint8Array, outputs: stri
     async run(input, shape) {
       try {
         const results = await session.run({ [inputName]: new Tensor('float32', input, shape) }, outputs)
-        return Object.fromEntries(outputs.map((output) => [output, finite(results[output].data as Float32Array)]))
+        return Object.fromEntries(
+          outputs.map((output) => [output, finite(results[output].data as Float32Array)]),
+        )
       } catch (cause) {
         throw new AppError('model_failure', `The face model ${name} failed; try again.`, {}, cause)
       }

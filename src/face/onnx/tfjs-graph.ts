@@ -160,7 +160,11 @@ export function translateGraphModel(source: GraphModelSource): Uint8Array {
   }
 
   function clip(x: string, low: number, high: number): string {
-    return graph.node('Clip', [x, graph.floats(Float32Array.of(low), []), graph.floats(Float32Array.of(high), [])])
+    return graph.node('Clip', [
+      x,
+      graph.floats(Float32Array.of(low), []),
+      graph.floats(Float32Array.of(high), []),
+    ])
   }
 
   /** a*x + (1-a)*relu(x): the same as PRelu for every slope a, and several times faster in ONNX Runtime's CPU kernels. */
@@ -206,7 +210,8 @@ export function translateGraphModel(source: GraphModelSource): Uint8Array {
 
   function integers(name: string): number[] {
     const tensor = weights.get(name)
-    if (!(tensor?.values instanceof Int32Array)) throw new Error(`${source.path}: no integer constant ${name}`)
+    if (!(tensor?.values instanceof Int32Array))
+      throw new Error(`${source.path}: no integer constant ${name}`)
     return Array.from(tensor.values)
   }
 
@@ -221,7 +226,10 @@ export function translateGraphModel(source: GraphModelSource): Uint8Array {
 }
 
 /** Convolution filters from [height, width, in, out] to [out, in, height, width]. */
-export function outputChannelsFirst(filters: { shape: number[]; values: Float32Array }): [Float32Array, number[]] {
+export function outputChannelsFirst(filters: {
+  shape: number[]
+  values: Float32Array
+}): [Float32Array, number[]] {
   const [height, width, input, output] = filters.shape
   const area = height * width
   const out = new Float32Array(filters.values.length)

@@ -23,7 +23,10 @@ export interface WeightsManifestGroup {
  * Reads the weights that a TensorFlow.js manifest lists, from the files beside `manifestPath`.
  * Throws when a file is missing, is shorter or longer than the manifest says, or holds an unknown type.
  */
-export function readWeights(manifest: WeightsManifestGroup[], manifestPath: string): Map<string, WeightTensor> {
+export function readWeights(
+  manifest: WeightsManifestGroup[],
+  manifestPath: string,
+): Map<string, WeightTensor> {
   const tensors = new Map<string, WeightTensor>()
   for (const group of manifest) {
     const data = Buffer.concat(group.paths.map((path) => readFileSync(join(dirname(manifestPath), path))))
@@ -40,7 +43,8 @@ export function readWeights(manifest: WeightsManifestGroup[], manifestPath: stri
       tensors.set(entry.name, { shape: entry.shape, values: dequantize(raw, stored, entry.quantization) })
       offset = end
     }
-    if (offset !== data.length) throw new Error(`${manifestPath}: ${data.length - offset} bytes of weights are left over`)
+    if (offset !== data.length)
+      throw new Error(`${manifestPath}: ${data.length - offset} bytes of weights are left over`)
   }
   return tensors
 }

@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import sharp, { type Sharp } from 'sharp'
+import { packageFolder } from './face/packs/locate.ts'
+import { startServer } from './main.ts'
+import { loadConfig } from './shared/config.ts'
+import { createLogger } from './shared/log.ts'
+
+/** A face in one of the group photos that @vladmandic/face-api ships: the square around it, in the photo's pixels. */
+interface Cut {
+  photo: number
+  left: number
+  top: number
+  side: number
+}
+
+/** The names are invented; the photos are published group photos of strangers to us. */
+const staff: { id: string; name: string; enrolled: Cut; otherPhoto?: Cut }[] = [
+  { id: 'DEMO_01', name: 'Nguyễn Thị An', enrolled: { photo: 2, left: 1361, top: 100, side: 388 } },
+  { id: 'DEMO_02', name: 'Trần Thu Bình', enrolled: { photo: 3, left: 487, top: 280, side: 409 } },
+  {
+    id: 'DEMO_03',
+    name: 'Lê Mỹ Châu',
+    enrolled: { photo: 3, left: 944, top: 137, side: 491 },
+    otherPhoto: { photo: 1, left: 1421, top: 192, side: 295 },
+  },
+  { id: 'DEMO_04', name: 'Phạm Ngọc Dung', enrolled: { photo: 3, left: 1368, top: 253, side: 408 } },
+  { id: 'DEMO_05', name: 'Hoàng Thị Giang', enrolled: { photo: 5, left: 696, top: 80, side: 327 } },
+  { id: 'DEMO_06', name: 'Võ Thanh Hà', enrolled: { photo: 5, left: 1025, top: 175, side: 353 } },
+  { id: 'DEMO_07', name: 'Đặng Kim Khánh', enrolled: { photo: 6, left: 1338, top: 188, side: 499 } },
+  { id: 'DEMO_08', name: 'Bùi Phương Linh', enrolled: { photo: 6, left: 1038, top: 239, side: 457 } },
+  { id: 'DEMO_09', name: 'Đỗ Tuyết Mai', enrolled: { photo: 6, left: 533, top: 252, side: 485 } },
+  { id: 'DEMO_10', name: 'Hồ Bích Ngân', enrolled: { photo: 6, left: 115, top: 418, side: 462 } },
+]
+
+/** People in the same photos whom nobody enrolled. */
+const strangers: Cut[] = [
+  { photo: 1, left: 323, top: 313, side: 380 },
+  { photo: 1, left: 761, top: 380, side: 350 },
+  { photo: 2, left: 764, top: 142, side: 427 },
+  { photo: 4, left: 870, top: 126, side: 403 },
+  { photo: 4, left: 592, top: 45, side: 332 },
+  { photo: 4, left: 1184, top: 103, side: 377 },
+  { photo: 5, left: 468, top: 357, side: 401 },
+  { photo: 5, left: 1310, top: 333, side: 425 },
+]
+
+type Change = { name: string; apply: (picture: Sharp) => Sharp }
+
+/** What happens to a picture between an office and a door. */
+const changes: Change[] = [
+  { name: 'darker, JPEG 60', apply: (p) => p.linear(0.6, 0).jpeg({ quality: 60 }) },
+  { name: 'turned by 8 degrees', apply: (p) => p.rotate(8, { background: '#556' }).jpeg({ quality: 85 }) },
+  { name: 'half the size', apply: (p) => p.resize(200, 200).jpeg({ quality: 80 }) },
+  { name: 'brighter, warm light', apply: (p) => p.linear([1.35, 1.2, 1.0], [8, 8, 8]).jpeg({ quality: 75 }) },
+]
+const asItIs: Change = { name: 'another photo', apply: (p) => p.jpeg({ quality: 90 }) }
+
+const DEVICE_ID = 'DEMO_KIOSK'
+
+interface DemoOptions {
+  version: string
+  /** Stop after the last line instead of staying up. */
+  once: boolean
+  stopSignal: () => Promise<void>
+}
+
+/**
+ * Runs the demo: its own server on its own embedded database in `demo-data`, staff enrolled over HTTP, check-ins with
+ * other pictures of them and of strangers. Resolves to whether everybody was recognised and no stranger was named.
+ */
+export async function runDemo({ version, once, stopSignal }: DemoOptions): Promise<boolean> {
+  const started = performance.now()
+  // Never a company's own database, address or folder, whatever its settings say.
+  const own = { DB_URL: '', UPLOAD_DIR: '', HOST: '127.0.0.1', DATA_DIR: 'demo-data' }
+  const config = loadConfig(own)
+  const port = (await isFree(config.PORT)) ? config.PORT : 0
+  const step = (text: string) =>
+    console.log(`[${((performance.now() - started) / 1000).toFixed(1)} s] ${text}`)
+  const server = await startServer({ ...config, PORT: port }, createLogger({ level: 'warn' }), version, step)
+  const api = `${server.base}/api/v1`
+  try {
+    step('enrolling the demo staff')
+    const enrolled = await enrolStaff(api)
+    step(`${staff.length} people are enrolled (${enrolled} of them new)`)
+    const passed = await sendCheckIns(api)
+    console.log(`
+The demo is up:
+  API, to try out     ${server.base}/docs
+  health              ${server.base}/health
+  the staff           ${api}/employees
+  their punches       ${api}/attendance
+Its data lives in ./demo-data; delete the folder to start afresh.${once ? '' : ' Stop the demo with Ctrl+C.'}
+`)
+    console.log(
+      `ROLLCALL_DEMO ${JSON.stringify({ base: server.base, device_id: DEVICE_ID, device_key: null, api_key: null })}`,
+    )
+    if (!once) await stopSignal()
+    return passed
+  } finally {
+    await server.close()
+  }
+}
+
+/** Makes the kiosk and the staff where they are missing. Returns how many people were new. */
+async function enrolStaff(api: string): Promise<number> {
+  await post(
+    `${api}/devices/register`,
+    { device_id: DEVICE_ID, name: 'Demo kiosk', location: 'Front door' },
+    [201, 409],
+  )
+  let fresh = 0
+  for (const [index, { id, name, enrolled }] of staff.entries()) {
+    await post(`${api}/employees`, { employee_id: id, name, department: 'Demo' }, [201, 409])
+    const photos = (await (await fetch(`${api}/employees/${id}/photos`)).json()) as unknown[]
+    if (photos.length > 0) continue
+    const form = new FormData()
+    form.append('photo', new Blob([await cutOut(enrolled).jpeg({ quality: 95 }).toBuffer()]), `${id}.jpg`)
+    const answer = await fetch(`${api}/employees/${id}/upload-photo`, { method: 'POST', body: form })
+    if (!answer.ok) throw new Error(`${name} could not be enrolled: ${await answer.text()}`)
+    fresh++
+    console.log(`  ${String(index + 1).padStart(2)} of ${staff.length}  ${name}`)
+  }
+  return fresh
+}
+
+interface Check {
+  who: string
+  expected: string | null
+  cut: Cut
+  change: Change
+}
+
+/** Sends the check-ins and prints each answer. True when everybody was recognised and no stranger was named. */
+async function sendCheckIns(api: string): Promise<boolean> {
+  const checks: Check[] = [
+    ...staff.map(({ id, name, enrolled, otherPhoto }, index) => ({
+      who: name,
+      expected: id,
+      cut: otherPhoto ?? enrolled,
+      change: otherPhoto ? asItIs : changes[index % changes.length],
+    })),
+    ...strangers.map((cut, index) => ({
+      who: `stranger ${index + 1}`,
+      expected: null,
+      cut,
+      change: index % 2 === 0 ? asItIs : changes[index % changes.length],
+    })),
+  ]
+  console.log(
+    `\n  ${'at the door'.padEnd(18)} ${'picture'.padEnd(22)} ${'answer'.padEnd(34)} confidence    ms`,
+  )
+  let wrong = 0
+  for (const { who, expected, cut, change } of checks) {
+    const { answer, ms, replayed } = await checkIn(api, await change.apply(cutOut(cut)).toBuffer())
+    const named = answer.recognized ? answer.employee_id : null
+    const right = named === expected
+    if (!right) wrong++
+    const said = answer.recognized ? `${answer.employee_name} ${answer.attendance_type}` : answer.code
+    const confidence = answer.confidence?.toFixed(2) ?? ''
+    const picture = expected === null && change === asItIs ? 'as it is' : change.name
+    const note = replayed ? '  (sent before: the first answer again)' : ''
+    console.log(
+      `${right ? ' ' : '!'} ${who.padEnd(18)} ${picture.padEnd(22)} ${said.padEnd(34)} ${confidence.padStart(10)} ${ms.toFixed(0).padStart(5)}${note}`,
+    )
+  }
+  console.log(
+    wrong === 0
+      ? `\nAll ${staff.length} people were recognised, none of the ${strangers.length} strangers was named.`
+      : `\n${wrong} of ${checks.length} answers are wrong; they are marked with "!".`,
+  )
+  return wrong === 0
+}
+
+interface Answer {
+  recognized?: boolean
+  code: string
+  employee_id?: string
+  employee_name?: string
+  attendance_type?: string
+  confidence?: number
+}
+
+/** A day's check-in with the same picture is the same event: a second run of the demo adds no second punch. */
+async function checkIn(
+  api: string,
+  image: Buffer,
+): Promise<{ answer: Answer; ms: number; replayed: boolean }> {
+  const form = new FormData()
+  form.append('device_id', DEVICE_ID)
+  form.append('attendance_type', 'IN')
+  form.append('image', new Blob([image]), 'camera.jpg')
+  const day = new Date().toISOString().slice(0, 10)
+  const key = `demo-${day}-${createHash('sha256').update(image).digest('hex').slice(0, 16)}`
+  const start = performance.now()
+  const response = await fetch(`${api}/attendance/check`, {
+    method: 'POST',
+    body: form,
+    headers: { 'idempotency-key': key },
+  })
+  const answer = (await response.json()) as Answer
+  const ms = performance.now() - start
+  if (response.status >= 500) throw new Error(`the check-in failed: ${JSON.stringify(answer)}`)
+  return { answer, ms, replayed: response.headers.get('idempotent-replayed') === 'true' }
+}
+
+async function post(url: string, body: object, accepted: number[]): Promise<void> {
+  const response = await fetch(url, {
+    method: 'POST',
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  })
+  if (!accepted.includes(response.status)) throw new Error(`${url}: ${await response.text()}`)
+}
+
+function cutOut({ photo, left, top, side }: Cut): Sharp {
+  return sharp(join(packageFolder('@vladmandic/face-api'), `demo/sample${photo}.jpg`)).extract({
+    left,
+    top,
+    width: side,
+    height: side,
+  })
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+  })
+}

@@ -1,0 +1,104 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+/** From the ground up. A file imports from its own room and from lower floors only; rooms of one floor do not meet. */
+const floors = [
+  ['shared'],
+  ['face', 'database'],
+  ['access'],
+  ['sites'],
+  ['employees', 'devices'],
+  ['gallery'],
+  ['attendance'],
+  ['timesheet', 'webhooks'],
+  ['monitoring'],
+  ['app.ts'],
+  ['main.ts'],
+  ['demo.ts'],
+  ['cli.ts'],
+]
+
+const src = resolve('src')
+const files = readdirSync(src, { recursive: true })
+  .map(String)
+  .filter((path) => path.endsWith('.ts') && !path.endsWith('.as.ts'))
+
+/** Static, dynamic and side-effect imports and re-exports, types included, as they are written. */
+export function importsOf(source: string): string[] {
+  const code = source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+  const patterns = [
+    /\bfrom\s*['"]([^'"]+)['"]/g,
+    /\bimport\s*['"]([^'"]+)['"]/g,
+    /\bimport\s*\(\s*['"]([^'"]+)['"]/g,
+  ]
+  return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map(([, specifier]) => specifier))
+}
+
+const roomOf = (path: string) => path.split(/[\\/]/)[0]
+const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(room))
+
+/** file -> the files of src that it imports, both relative to src. */
+const graph = new Map(
+  files.map((file) => {
+    const imported = importsOf(readFileSync(join(src, file), 'utf8')).filter((specifier) =>
+      specifier.startsWith('.'),
+    )
+    return [file, imported.map((specifier) => relative(src, resolve(dirname(join(src, file)), specifier)))]
+  }),
+)
+
+describe('the house', () => {
+  test('every file stands on a floor', () => {
+    expect(files.filter((file) => floorOf(roomOf(file)) < 0)).toEqual([])
+    expect(files.length).toBeGreaterThan(40)
+  })
+
+  test('imports go down only, and never to another room of the same floor', () => {
+    const wrong = [...graph].flatMap(([file, imports]) =>
+      imports
+        .filter(
+          (target) => roomOf(target) !== roomOf(file) && floorOf(roomOf(target)) >= floorOf(roomOf(file)),
+        )
+        .map((target) => `${file} imports ${target}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test('no file imports itself over others', () => {
+    const circles: string[] = []
+    const done = new Set<string>()
+    const visit = (file: string, path: string[]) => {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+      else if (!done.has(file)) for (const target of graph.get(file) ?? []) visit(target, [...path, file])
+      done.add(file)
+    }
+    for (const file of files) visit(file, [])
+    expect(circles).toEqual([])
+  })
+
+  test('an import leads to a file that is there', () => {
+    const missing = [...graph].flatMap(([file, imports]) =>
+      imports.filter((target) => !files.includes(target)).map((target) => `${file}: ${target}`),
+    )
+    expect(missing).toEqual([])
+  })
+
+  test('only the settings read the environment', () => {
+    const readers = files.filter((file) => readFileSync(join(src, file), 'utf8').includes('process.env'))
+    expect(readers).toEqual([join('shared', 'config.ts')])
+  })
+
+  test('the face engine knows no database and no HTTP', () => {
+    const outside = files
+      .filter((file) => roomOf(file) === 'face')
+      .flatMap((file) => importsOf(readFileSync(join(src, file), 'utf8')))
+    expect(outside.filter((specifier) => /fastify|kysely|^pg$|pglite|node:http/.test(specifier))).toEqual([])
+  })
+
+  test('imports are found however they are written', () => {
+    const source = `import a from './a.ts'\nimport './b.ts'\nconst c = await import('./c.ts')
+export { d } from "./d.ts"\nimport type { E } from './e.ts'\n// import './not.ts'\n/* from './nor.ts' */`
+    expect(importsOf(source).sort()).toEqual(['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts'])
+  })
+})
