@@ -88,8 +88,8 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   }
 }
 
-async function requireKiosk(db: Database, deviceId: string): Promise<void> {
-  const kiosk = await findKiosk(db, deviceId)
+async function requireKiosk(db: Database | DatabaseTransaction, deviceId: string, lock = false): Promise<void> {
+  const kiosk = await findKiosk(db, deviceId, lock)
   if (!kiosk)
     throw new AppError('unknown_device', `The device ${deviceId} is not registered. Register it first.`)
   if (!kiosk.is_active) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
@@ -135,6 +135,8 @@ async function decideAndStore(
   refuse(first, analysis)
 
   const stored = await deps.db.transaction().execute(async (trx) => {
+    // Once more: it may have been removed while the networks ran.
+    await requireKiosk(trx, request.deviceId, true)
     const known = await claimKey(trx, request)
     if (known) return { answer: replay(known, request.idempotency!.requestHash), replayed: true }
     const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
@@ -184,7 +186,8 @@ async function rememberRefusal(
   { code, message, details }: AppError,
   now: Date,
 ): Promise<void> {
-  if (code === 'idempotency_key_reused') return
+  // Neither is what the request was answered: the key's first answer stands, and a kiosk may come back.
+  if (code === 'idempotency_key_reused' || code === 'unknown_device' || code === 'device_inactive') return
   try {
     await db.transaction().execute(async (trx) => {
       await lockKey(trx, deviceId, key)

@@ -4,9 +4,14 @@ import type { ErrorCode } from '../shared/errors.ts'
 import type { Liveness, Outcome, PunchType } from './decide.ts'
 import type { Checked, PunchQuery } from './schema.ts'
 
-/** The kiosk of a check, or undefined when nobody registered it. */
-export async function findKiosk(db: Database, deviceId: string): Promise<{ is_active: boolean } | undefined> {
-  return db.selectFrom('devices').select('is_active').where('device_id', '=', deviceId).executeTakeFirst()
+/** The kiosk of a check, or undefined when nobody registered it; with `lock` not deleted until the transaction ends. */
+export async function findKiosk(
+  db: Database | DatabaseTransaction,
+  deviceId: string,
+  lock = false,
+): Promise<{ is_active: boolean } | undefined> {
+  const query = db.selectFrom('devices').select('is_active').where('device_id', '=', deviceId)
+  return (lock ? query.forKeyShare() : query).executeTakeFirst()
 }
 
 /**

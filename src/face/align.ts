@@ -82,6 +82,8 @@ export function warp(
   const weight = 1 / (perSide * perSide * deviation)
   const [meanR, meanG, meanB] = mean.map((value) => value / deviation)
   const maxX = width - 1
+  /** Where the samples lie within a crop pixel, in each direction. */
+  const offsets = Float64Array.from({ length: perSide }, (_, k) => (k + 0.5) / perSide)
   const maxY = height - 1
 
   for (let row = 0, at = 0; row < size; row++) {
@@ -89,38 +91,53 @@ export function warp(
       let r = 0
       let g = 0
       let bl = 0
-      for (let down = 0.5; down < perSide; down++) {
-        const v = row + down / perSide - 0.5
-        for (let across = 0.5; across < perSide; across++) {
-          const u = column + across / perSide - 0.5
+      for (let down = 0; down < perSide; down++) {
+        const v = row + offsets[down] - 0.5
+        for (let across = 0; across < perSide; across++) {
+          const u = column + offsets[across] - 0.5
           const x = a * u - b * v + tx
           const y = b * u + a * v + ty
-          if (x <= -1 || y <= -1 || x >= width || y >= height) continue
-          // `| 0` makes whole numbers of them: with floating-point indices this loop takes several times as long.
-          const x0 = Math.floor(x) | 0
-          const y0 = Math.floor(y) | 0
-          const fx = x - x0
-          const fy = y - y0
-          // Outside the picture is black: a neighbour beyond the edge weighs nothing.
-          const left = x0 >= 0 ? 1 - fx : 0
-          const right = x0 < maxX ? fx : 0
-          const top = y0 >= 0 ? 1 - fy : 0
-          const bottom = y0 < maxY ? fy : 0
-          const upper = (y0 < 0 ? 0 : y0) * width
-          const lower = (y0 < maxY ? y0 + 1 : maxY) * width
-          const before = x0 < 0 ? 0 : x0
-          const after = x0 < maxX ? x0 + 1 : maxX
-          const w00 = left * top
-          const w01 = right * top
-          const w10 = left * bottom
-          const w11 = right * bottom
-          const i00 = (upper + before) * 3
-          const i01 = (upper + after) * 3
-          const i10 = (lower + before) * 3
-          const i11 = (lower + after) * 3
-          r += data[i00] * w00 + data[i01] * w01 + data[i10] * w10 + data[i11] * w11
-          g += data[i00 + 1] * w00 + data[i01 + 1] * w01 + data[i10 + 1] * w10 + data[i11 + 1] * w11
-          bl += data[i00 + 2] * w00 + data[i01 + 2] * w01 + data[i10 + 2] * w10 + data[i11 + 2] * w11
+          if (x >= 0 && y >= 0 && x < maxX && y < maxY) {
+            // Nearly every sample: no edge is near. `| 0` makes whole numbers, which are the faster indices.
+            const x0 = x | 0
+            const y0 = y | 0
+            const fx = x - x0
+            const fy = y - y0
+            const w00 = (1 - fx) * (1 - fy)
+            const w01 = fx * (1 - fy)
+            const w10 = (1 - fx) * fy
+            const w11 = fx * fy
+            const i = (y0 * width + x0) * 3
+            const j = i + width * 3
+            r += data[i] * w00 + data[i + 3] * w01 + data[j] * w10 + data[j + 3] * w11
+            g += data[i + 1] * w00 + data[i + 4] * w01 + data[j + 1] * w10 + data[j + 4] * w11
+            bl += data[i + 2] * w00 + data[i + 5] * w01 + data[j + 2] * w10 + data[j + 5] * w11
+          } else if (x > -1 && y > -1 && x < width && y < height) {
+            const x0 = Math.floor(x)
+            const y0 = Math.floor(y)
+            const fx = x - x0
+            const fy = y - y0
+            // Outside the picture is black: a neighbour beyond the edge weighs nothing.
+            const left = x0 >= 0 ? 1 - fx : 0
+            const right = x0 < maxX ? fx : 0
+            const top = y0 >= 0 ? 1 - fy : 0
+            const bottom = y0 < maxY ? fy : 0
+            const upper = (y0 < 0 ? 0 : y0) * width
+            const lower = (y0 < maxY ? y0 + 1 : maxY) * width
+            const before = x0 < 0 ? 0 : x0
+            const after = x0 < maxX ? x0 + 1 : maxX
+            const w00 = left * top
+            const w01 = right * top
+            const w10 = left * bottom
+            const w11 = right * bottom
+            const i00 = (upper + before) * 3
+            const i01 = (upper + after) * 3
+            const i10 = (lower + before) * 3
+            const i11 = (lower + after) * 3
+            r += data[i00] * w00 + data[i01] * w01 + data[i10] * w10 + data[i11] * w11
+            g += data[i00 + 1] * w00 + data[i01 + 1] * w01 + data[i10 + 1] * w10 + data[i11 + 1] * w11
+            bl += data[i00 + 2] * w00 + data[i01 + 2] * w01 + data[i10 + 2] * w10 + data[i11 + 2] * w11
+          }
         }
       }
       out[red + at] = r * weight - meanR

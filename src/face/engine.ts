@@ -54,13 +54,12 @@ export async function startEngine(clock: Clock = systemClock): Promise<FaceEngin
       try {
         const analysis = await analysePicture(humanV1, networks, bytes, choice)
         failing = false
+        analyses++
+        totalMs += performance.now() - start
         return analysis
       } catch (error) {
         failing ||= error instanceof AppError && error.code === 'model_failure'
         throw error
-      } finally {
-        analyses++
-        totalMs += performance.now() - start
       }
     },
     ready: () => !failing,

@@ -1,4 +1,4 @@
-import { arcFaceTemplate, fitSimilarity, invert, warp } from './align.ts'
+import { arcFaceTemplate, fitSimilarity, invert, type Point, warp } from './align.ts'
 import type { Picture } from './decode.ts'
 import type { Detection } from './detect/detection.ts'
 import { fivePoints, type Mesh, type Pose } from './mesh.ts'
@@ -78,17 +78,15 @@ function measureQuality(picture: Picture, detection: Detection, mesh: Mesh, pose
 
 /** The middle of the aligned face as brightness (ITU-R BT.601), without the background beside it. */
 function alignedGray(picture: Picture, points: ReturnType<typeof fivePoints>): Float32Array {
-  const area = SIDE_PX * SIDE_PX
-  const crop = new Float32Array(3 * area)
-  const toPicture = invert(fitSimilarity(points, arcFaceTemplate))
-  warp(picture, toPicture, SIDE_PX, { order: 'RGB', mean: [0, 0, 0], deviation: 1 }, crop)
   const side = SIDE_PX - 2 * MARGIN_PX
-  const gray = new Float32Array(side * side)
-  for (let row = 0; row < side; row++)
-    for (let column = 0; column < side; column++) {
-      const at = (row + MARGIN_PX) * SIDE_PX + column + MARGIN_PX
-      gray[row * side + column] = 0.299 * crop[at] + 0.587 * crop[at + area] + 0.114 * crop[at + 2 * area]
-    }
+  const area = side * side
+  const middle = new Float32Array(3 * area)
+  const template = arcFaceTemplate.map(([x, y]): Point => [x - MARGIN_PX, y - MARGIN_PX])
+  const toPicture = invert(fitSimilarity(points, template))
+  warp(picture, toPicture, side, { order: 'RGB', mean: [0, 0, 0], deviation: 1 }, middle)
+  const gray = new Float32Array(area)
+  for (let i = 0; i < area; i++)
+    gray[i] = 0.299 * middle[i] + 0.587 * middle[i + area] + 0.114 * middle[i + 2 * area]
   return gray
 }
 

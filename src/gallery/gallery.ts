@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/tables.ts'
 import { centringMean, fuse } from '../face/embed.ts'
 import { cohortMean, normaliseScore } from '../face/normalise.ts'
@@ -13,6 +14,7 @@ import {
   insertCalibration,
   latestCalibration,
   MIN_COHORT_LEFT,
+  MIN_PEOPLE_FOR_MEAN,
 } from './calibration.ts'
 import { type ActiveTemplate, ADMIN_SLOT, activeTemplates, toVector } from './templates.ts'
 
@@ -74,7 +76,7 @@ interface GalleryDeps {
 export const TARGET_FPIR = 0.01
 
 const LOAD_PEOPLE_AT_ONCE = 500
-const RETRY_MS = 1000
+const LATER_MS = 1000
 
 /** What a search needs, replaced as a whole when the calibration changes. */
 interface State {
@@ -89,9 +91,13 @@ interface State {
 export async function openGallery({ db, pack, clock, log, threshold }: GalleryDeps): Promise<Gallery> {
   const defaultMean = toVector(Buffer.from(pack.measured.defaultMean, 'base64'))
   let state = await load(await latestCalibration(db, pack.name))
-  let closed = false
   // One change after the other: what is read last is what is newest.
   let work: Promise<void> = Promise.resolve()
+  const closing = new AbortController()
+  /** Changes that wait beside the others, so that one that goes on failing holds nobody up. */
+  const waits = new Set<Promise<void>>()
+  /** Whether the scores with the cohort are of another cohort than the present one. */
+  let cohortChanged = false
 
   async function load(calibration: Calibration | null): Promise<State> {
     const fresh: State = {
@@ -184,7 +190,18 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       // Nothing of a person who left stays in memory; the cohort is one smaller until the next calibration.
       state.cohort?.remove(employeeId)
     }
-    if (state.cohort && state.cohort.people < MIN_COHORT_LEFT) state = await load(state.calibration)
+    // Everybody's normalised scores hang on the cohort: they must not depend on when the gallery was opened. A little
+    // later, because one change is often the first of many.
+    if (!cohortChanged && state.calibration?.cohort?.includes(employeeId)) {
+      cohortChanged = true
+      later(followCohort)
+    }
+    if (isDue()) void enqueue(calibrate)
+  }
+
+  async function followCohort(): Promise<void> {
+    state = await load(state.calibration)
+    cohortChanged = false
     if (isDue()) void enqueue(calibrate)
   }
 
@@ -198,6 +215,8 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       employeeIds.push(templates[0].employeeId)
       means.push(centringMean(pack.embedders, [templates[0].vector]))
     }
+    // They may have left since the gallery was read; then it is about to be read again.
+    if (means.length < MIN_PEOPLE_FOR_MEAN) return
     const mean = new Float32Array(means[0].length)
     for (const one of means) for (let i = 0; i < mean.length; i++) mean[i] += one[i] / means.length
     const cohort = drawCohort(employeeIds)
@@ -212,21 +231,26 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
    * Resolves after the first try, so that a lost database does not hold the caller.
    */
   function enqueue(change: () => Promise<void>): Promise<void> {
-    return new Promise((resolve) => {
-      work = work.then(async () => {
-        while (!closed) {
-          try {
-            await change()
-            break
-          } catch (error) {
-            log.error({ err: error }, 'the gallery could not be brought into step; trying again')
-            resolve()
-            await new Promise((wake) => setTimeout(wake, RETRY_MS))
-          }
-        }
-        resolve()
-      })
+    work = work.then(async () => {
+      if (closing.signal.aborted) return
+      try {
+        await change()
+      } catch (error) {
+        log.error({ err: error }, 'the gallery could not be brought into step; trying again')
+        later(change)
+      }
     })
+    return work
+  }
+
+  function later(change: () => Promise<void>): void {
+    const wait = sleep(LATER_MS, undefined, { signal: closing.signal })
+      .then(
+        () => enqueue(change),
+        () => {},
+      )
+      .finally(() => waits.delete(wait))
+    waits.add(wait)
   }
 
   return {
@@ -262,13 +286,13 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
     },
     refresh: (employeeId) => enqueue(() => reload(employeeId)),
     async settled() {
-      for (let last: Promise<void> | undefined; last !== work; ) {
+      for (let last: Promise<void> | undefined; last !== work || waits.size > 0; ) {
         last = work
-        await last
+        await Promise.all([last, ...waits])
       }
     },
     async close() {
-      closed = true
+      closing.abort()
       await work
     },
     get people() {

@@ -209,8 +209,8 @@ export interface ActiveTemplate {
 }
 
 /**
- * The templates of active people, ordered by person and slot: those of one person, or up to `limit` of the people after
- * `after`, whole people only where a person has at most three.
+ * The templates of active people, ordered by person and slot: those of one person, or of the next `limit` people who
+ * have any, after the person numbered `after`.
  */
 export async function activeTemplates(
   db: Database,
@@ -240,6 +240,16 @@ export async function activeTemplates(
         .select('page.id')
         .where('page.id', '>', which.after)
         .where('page.is_active', '=', true)
+        // A page of people without templates would look like the end.
+        .where((page) =>
+          page.exists(
+            page
+              .selectFrom('face_templates as theirs')
+              .select('theirs.id')
+              .whereRef('theirs.employee_id', '=', 'page.employee_id')
+              .where('theirs.pack', '=', pack),
+          ),
+        )
         .orderBy('page.id')
         .limit(which.limit),
     )

@@ -64,6 +64,7 @@ export const problemSchema = z
     error: z.string(),
     detail: z.string(),
     request_id: z.string(),
+    processing_time: z.number().describe('Seconds'),
     fields: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   })
   .meta({ id: 'Problem', description: 'Why the request was refused or failed' })
@@ -104,7 +105,10 @@ export function sendProblem(
     reply.header('retry-after', String(known.details.retry_after_seconds ?? 5))
   }
   reply.header(requestIdHeader, request.id)
-  return reply.code(known.status).type('application/json; charset=utf-8').send(problemOf(known, request.id))
+  return reply
+    .code(known.status)
+    .type('application/json; charset=utf-8')
+    .send(problemOf(known, request.id, reply.elapsedTime))
 }
 
 /** Answers what is not even HTTP, or came too slowly: Node hands over the bare socket. */
@@ -114,7 +118,7 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     return
   }
   const known = clientError(error.code)
-  const body = JSON.stringify(problemOf(known, ''))
+  const body = JSON.stringify(problemOf(known, '', 0))
   const head = [
     `HTTP/1.1 ${known.status} ${STATUS_CODES[known.status]}`,
     'Content-Type: application/json; charset=utf-8',
@@ -136,7 +140,7 @@ function unknownRoute(): AppError {
   return new AppError('not_found', 'There is no such route.')
 }
 
-function problemOf(error: AppError, requestId: string): z.input<typeof problemSchema> {
+function problemOf(error: AppError, requestId: string, elapsedMs: number): z.input<typeof problemSchema> {
   const { code, message } = error
   return {
     ...error.details,
@@ -146,6 +150,7 @@ function problemOf(error: AppError, requestId: string): z.input<typeof problemSc
     error: message,
     detail: message,
     request_id: requestId,
+    processing_time: elapsedMs / 1000,
   }
 }
 

@@ -45,7 +45,8 @@ describe('order', () => {
               expect(running).not.toContain(key)
               running.push(key)
               expect(running.length).toBeLessThanOrEqual(atOnce)
-              expect(queue.running).toBe(running.length)
+              expect(queue.running).toBeGreaterThanOrEqual(running.length)
+              expect(queue.running).toBeLessThanOrEqual(atOnce)
               started[key] = [...(started[key] ?? []), number]
               for (let i = 0; i < turns; i++) await turn()
               running.splice(running.indexOf(key), 1)

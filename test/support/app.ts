@@ -159,7 +159,13 @@ function testClock(start: string): TestClock {
 }
 
 /** Writes a punch with the decision that led to it; returns the punch's number. */
-export async function recordPunch(db: Database, employeeId: string, deviceId: string): Promise<number> {
+export async function recordPunch(
+  db: Database,
+  employeeId: string,
+  deviceId: string,
+  time = '2025-03-03T01:00:00Z',
+  type: 'IN' | 'OUT' = 'IN',
+): Promise<number> {
   const decision = await db
     .insertInto('decisions')
     .values({
@@ -177,8 +183,8 @@ export async function recordPunch(db: Database, employeeId: string, deviceId: st
     .values({
       employee_id: employeeId,
       device_id: deviceId,
-      timestamp: new Date('2025-03-03T01:00:00Z'),
-      attendance_type: 'IN',
+      timestamp: new Date(time),
+      attendance_type: type,
       confidence_score: 0.9,
       liveness: 'unavailable',
       decision_id: decision.id,

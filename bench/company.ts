@@ -1,0 +1,71 @@
+import { portrait } from '../test/face/portraits.ts'
+import { type Client, type Form, makeForm, type Reply } from './client.ts'
+import { kioskPicture, people } from './people.ts'
+
+const KIOSKS = 10
+const TAKES = 3
+const CHECK = '/api/v1/attendance/check'
+
+/** A check ready to be sent: whose it is and the form for either kind of punch. */
+interface Check {
+  employeeId: string
+  forms: Record<'IN' | 'OUT', Form>
+}
+
+/** People and kiosks that the server knows. */
+export interface Company {
+  kiosks: number
+  /** Sends the check of the given number: another person, picture and kind of punch each time. */
+  check(client: Client, kiosk: number, number: number, headers?: Record<string, string>): Promise<Verdict>
+}
+
+/** What became of a check. `later`: 503 that says when to try again. `wrong`: another person, or nobody. */
+export interface Verdict {
+  kind: 'right' | 'wrong' | 'later' | 'unexpected'
+  code: string
+  retryAfterMs: number
+}
+
+/** Enrols the people over HTTP, registers the kiosks and makes the pictures. Throws when the server refuses any. */
+export async function foundCompany(client: Client): Promise<Company> {
+  for (const name of people) {
+    succeed(await client.postJson('/api/v1/employees', { employee_id: name, name }))
+    const photo = { field: 'photo', name: 'photo.png', bytes: await portrait(name) }
+    succeed(await client.postForm(`/api/v1/employees/${name}/upload-photo`, makeForm({}, photo)))
+  }
+  const checks: Check[][] = []
+  for (let kiosk = 0; kiosk < KIOSKS; kiosk++) {
+    const device_id = `KIOSK_${kiosk}`
+    succeed(await client.postJson('/api/v1/devices/register', { device_id }))
+    checks.push([])
+  }
+  for (let take = 0; take < TAKES; take++)
+    for (const name of people) {
+      const image = { field: 'image', name: 'face.jpg', bytes: await kioskPicture(name, take) }
+      checks.forEach((ofKiosk, kiosk) => {
+        const form = (attendance_type: string) => makeForm({ device_id: `KIOSK_${kiosk}`, attendance_type }, image)
+        ofKiosk.push({ employeeId: name, forms: { IN: form('IN'), OUT: form('OUT') } })
+      })
+    }
+  return {
+    kiosks: KIOSKS,
+    check: async (client, kiosk, number, headers) => {
+      const ofKiosk = checks[kiosk]
+      const { employeeId, forms } = ofKiosk[number % ofKiosk.length]
+      // A punch of the other kind each time a person comes again: one of the same kind would be a duplicate.
+      const type = Math.floor(number / people.length) % 2 === 0 ? 'IN' : 'OUT'
+      return judge(await client.postForm(CHECK, forms[type], headers), employeeId)
+    },
+  }
+}
+
+function judge({ status, headers, body }: Reply, employeeId: string): Verdict {
+  const retryAfterMs = Number(headers['retry-after']) * 1000
+  const answer = { code: String(body.code), retryAfterMs }
+  if (status === 200) return { ...answer, kind: body.employee_id === employeeId ? 'right' : 'wrong' }
+  return { ...answer, kind: status === 503 && retryAfterMs > 0 ? 'later' : 'unexpected' }
+}
+
+function succeed({ status, body }: Reply): void {
+  if (status >= 300) throw new Error(`the server answered ${status}: ${body.message}`)
+}

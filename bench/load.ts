@@ -1,0 +1,183 @@
+/** What a check costs over HTTP, and what becomes of many at once. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openClient } from './client.ts'
+import { type Company, foundCompany } from './company.ts'
+import type { ServerProcess } from './server-process.ts'
+import { medianTiming, quantile, type Timing } from './timing.ts'
+
+export interface CheckResult {
+  /** One check of a person who punches; CPU of the server's process only. */
+  check: Timing
+  /** The same with an Idempotency-Key. */
+  checkWithKey: Timing
+  /** GET /health, for comparison: HTTP without the picture, the networks and the database. */
+  health: Timing
+  /** Answers other than a new punch of the right person. */
+  notIdentified: number
+}
+
+export interface LoadResult {
+  connections: number
+  /** Whether a client that got 503 waits as long as Retry-After says, or sends the next check at once. */
+  waitsAfter503: boolean
+  seconds: number
+  checksPerSecond: number
+  right: number
+  wrong: number
+  later: number
+  unexpected: number
+  /** Requests without a whole answer. */
+  lost: number
+  /** Of the right answers, those that were a second punch within a minute: the same work without a new row. */
+  duplicates: number
+  checkMs: Latencies
+  health: Latencies & { samples: number; lost: number }
+  cpuMsPerCheck: number
+}
+
+interface Latencies {
+  medianMs: number
+  p99Ms: number
+  maxMs: number
+}
+
+const LOADS = [
+  { connections: 1, waitsAfter503: true },
+  { connections: 10, waitsAfter503: true },
+  { connections: 100, waitsAfter503: true },
+  { connections: 100, waitsAfter503: false },
+]
+const HEALTH_EVERY_MS = 100
+
+export interface LoadOptions {
+  checks: number
+  loadMs: number
+  progress: (line: string) => void
+}
+
+export async function benchServer(server: ServerProcess, { checks, loadMs, progress }: LoadOptions) {
+  const client = openClient(server.base, 1)
+  try {
+    progress('enrolling')
+    const company = await foundCompany(client)
+    progress('checks, one after the other')
+    const check = await benchChecks(server, company, checks)
+    const loads: LoadResult[] = []
+    for (const load of LOADS) {
+      progress(`load: ${load.connections} connections${load.waitsAfter503 ? '' : ' that do not wait after a 503'}`)
+      loads.push(await benchLoad(server, company, { ...load, loadMs }))
+    }
+    return { check, loads }
+  } finally {
+    client.close()
+  }
+}
+
+async function benchChecks(server: ServerProcess, company: Company, checks: number): Promise<CheckResult> {
+  const client = openClient(server.base, 1)
+  let next = 0
+  let notIdentified = 0
+  const one = async (headers?: Record<string, string>) => {
+    const { kind, code } = await company.check(client, 0, next++, headers)
+    if (kind !== 'right' || code !== 'identified') notIdentified++
+  }
+  const withKey = () => one({ 'idempotency-key': `check-${next}` })
+  const health = () => client.get('/health')
+  const warmUpChecks = 30
+  for (let i = 0; i < warmUpChecks; i++) await one()
+  const result = {
+    check: await perRequest(server, checks, () => one()),
+    checkWithKey: await perRequest(server, checks, withKey),
+    health: await perRequest(server, checks, health),
+    notIdentified,
+  }
+  client.close()
+  return { ...result, notIdentified }
+}
+
+/** CPU time is taken over batches: the question itself and what the server does by the clock would blur a single one. */
+async function perRequest(server: ServerProcess, requests: number, send: () => Promise<unknown>): Promise<Timing> {
+  const batch = 10
+  const batches: Timing[] = []
+  const wallMs: number[] = []
+  while (wallMs.length < requests) {
+    const before = await server.usage()
+    for (let i = 0; i < batch; i++) {
+      const start = performance.now()
+      await send()
+      wallMs.push(performance.now() - start)
+    }
+    const after = await server.usage()
+    batches.push({ wallMs: 0, cpuMs: (after.cpuMs - before.cpuMs) / batch })
+  }
+  return { wallMs: quantile(wallMs, 0.5), cpuMs: medianTiming(batches).cpuMs }
+}
+
+async function benchLoad(
+  server: ServerProcess,
+  company: Company,
+  { connections, waitsAfter503, loadMs }: { connections: number; waitsAfter503: boolean; loadMs: number },
+): Promise<LoadResult> {
+  const client = openClient(server.base, connections)
+  const counts = { right: 0, wrong: 0, later: 0, unexpected: 0, lost: 0, duplicates: 0 }
+  const checkMs: number[] = []
+  const health = watchHealth(server.base)
+  const before = await server.usage()
+  const start = performance.now()
+  const endsAt = start + loadMs
+
+  // Each connection belongs to one kiosk and sends the next check when the last one is answered.
+  const kiosk = async (connection: number) => {
+    for (let number = connection; performance.now() < endsAt; number++) {
+      const sent = performance.now()
+      const verdict = await company.check(client, connection % company.kiosks, number).catch(() => undefined)
+      counts[verdict?.kind ?? 'lost']++
+      if (verdict?.kind === 'right') {
+        checkMs.push(performance.now() - sent)
+        if (verdict.code === 'duplicate') counts.duplicates++
+      }
+      if (verdict?.kind === 'later' && waitsAfter503) await sleep(verdict.retryAfterMs)
+    }
+  }
+  await Promise.all(Array.from({ length: connections }, (_, connection) => kiosk(connection)))
+
+  const seconds = (performance.now() - start) / 1000
+  const after = await server.usage()
+  client.close()
+  const done = counts.right + counts.wrong
+  return {
+    connections,
+    waitsAfter503,
+    seconds,
+    checksPerSecond: done / seconds,
+    ...counts,
+    checkMs: latencies(checkMs),
+    health: await health.stop(),
+    cpuMsPerCheck: (after.cpuMs - before.cpuMs) / done,
+  }
+}
+
+/** Asks GET /health again and again without waiting for the answers, as a monitor would. */
+function watchHealth(base: string) {
+  const client = openClient(base, Number.POSITIVE_INFINITY)
+  const answers: Promise<number | undefined>[] = []
+  const ask = async () => {
+    const sent = performance.now()
+    const reply = await client.get('/health').catch(() => undefined)
+    return reply?.status === 200 ? performance.now() - sent : undefined
+  }
+  const timer = setInterval(() => answers.push(ask()), HEALTH_EVERY_MS)
+  return {
+    stop: async () => {
+      clearInterval(timer)
+      const all = await Promise.all(answers)
+      client.close()
+      const answered = all.filter((ms) => ms !== undefined)
+      return { ...latencies(answered), samples: all.length, lost: all.length - answered.length }
+    },
+  }
+}
+
+function latencies(values: number[]): Latencies {
+  return { medianMs: quantile(values, 0.5), p99Ms: quantile(values, 0.99), maxMs: quantile(values, 1) }
+}

@@ -1,0 +1,155 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { portrait } from './face/portraits.ts'
+
+const cli = resolve('src/cli.ts')
+let folder: string
+const running: ChildProcess[] = []
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rollcall-cli-'))
+})
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  await rm(folder, { recursive: true, force: true })
+})
+
+const environment = (env: Record<string, string>) => ({
+  ...process.env,
+  DATA_DIR: folder,
+  PORT: '0',
+  DB_URL: '',
+  ...env,
+})
+
+function run(words: string[], env: Record<string, string> = {}) {
+  return new Promise<{ code: number; stdout: string; stderr: string }>((done) => {
+    const child = execFile(
+      process.execPath,
+      ['--import', 'tsx', cli, ...words],
+      { env: environment(env) },
+      (_error, stdout, stderr) => done({ code: child.exitCode ?? -1, stdout, stderr }),
+    )
+  })
+}
+
+/** Starts a server and waits until it answers. */
+async function start(env: Record<string, string> = {}): Promise<{ base: string; child: ChildProcess }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', cli, 'start'], { env: environment(env) })
+  running.push(child)
+  let said = ''
+  return new Promise((done, fail) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk
+      const base = /answers at (\S+)/.exec(said)?.[1]
+      if (base) done({ base, child })
+    })
+    child.once('exit', (code) => fail(new Error(`ended with ${code}: ${said}`)))
+  })
+}
+
+describe('migrate', () => {
+  test('down takes the schema back, up makes it again, status shows it', async () => {
+    expect((await run(['migrate', 'up'])).stdout).toMatch(/^applied .*0001-initial/m)
+    expect((await run(['migrate', 'down'])).stdout).toMatch(/^not applied .*0001-initial/m)
+    expect((await run(['migrate', 'status'])).stdout).toMatch(/^not applied .*0001-initial/m)
+    const again = await run(['migrate', 'up'])
+    expect(again.stdout).toMatch(/^applied .*0001-initial/m)
+    expect(again.code).toBe(0)
+  })
+})
+
+describe('start', () => {
+  test('refuses wrong settings with a sentence for each, and no stack', async () => {
+    const { code, stderr } = await run(['start'], { PORT: 'eighty', TIME_ZONE: 'Mars/Olympus' })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/PORT: .*number/)
+    expect(stderr).toMatch(/TIME_ZONE: not an IANA time zone/)
+    expect(stderr).not.toMatch(/\bat .*\.ts:/)
+  })
+
+  test('says which port is in use, and leaves its folder unlocked', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as { port: number }
+    const { code, stderr } = await run(['start'], { PORT: String(port) })
+    other.close()
+    expect(code).toBe(1)
+    expect(stderr).toContain(`Port ${port} is in use`)
+    expect((await run(['migrate', 'status'])).code).toBe(0)
+  })
+
+  test('ends in order when it is asked to', async () => {
+    const { base, child } = await start()
+    expect((await fetch(`${base}/health`)).status).toBe(200)
+    child.kill('SIGTERM')
+    const [code] = await once(child, 'exit')
+    expect(code).toBe(0)
+  })
+
+  test('keeps every punch that it acknowledged when it is killed at work', async () => {
+    const first = await start()
+    await enrol(first.base)
+    const acknowledged: number[] = []
+    const sending = sendUntilItFails(first.base, acknowledged)
+    while (acknowledged.length < 5) await new Promise((wake) => setTimeout(wake, 20))
+    first.child.kill('SIGKILL')
+    await sending
+
+    const second = await start()
+    const response = await fetch(`${second.base}/api/v1/attendance?limit=1000`)
+    const kept = ((await response.json()) as { id: number }[]).map(({ id }) => id)
+    expect(kept).toEqual(expect.arrayContaining(acknowledged))
+    // At most the one that was on its way may be there without its answer.
+    expect(kept.length - acknowledged.length).toBeLessThanOrEqual(1)
+    const answer = await check(second.base, 'OUT')
+    expect(answer.recognized).toBe(true)
+  })
+})
+
+async function enrol(base: string): Promise<void> {
+  const json = { 'content-type': 'application/json' }
+  const api = `${base}/api/v1`
+  await fetch(`${api}/devices/register`, { method: 'POST', headers: json, body: '{"device_id":"GATE"}' })
+  await fetch(`${api}/employees`, {
+    method: 'POST',
+    headers: json,
+    body: '{"name":"Ann","employee_id":"ANN"}',
+  })
+  const form = new FormData()
+  form.append('photo', new Blob([await portrait('blonde')]), 'ann.png')
+  const answer = await fetch(`${api}/employees/ANN/upload-photo`, { method: 'POST', body: form })
+  expect(answer.status).toBe(200)
+}
+
+async function check(base: string, type: string) {
+  const form = new FormData()
+  form.append('device_id', 'GATE')
+  form.append('attendance_type', type)
+  form.append('image', new Blob([await portrait('blonde')]), 'door.png')
+  const response = await fetch(`${base}/api/v1/attendance/check`, { method: 'POST', body: form })
+  return (await response.json()) as { recognized: boolean; duplicate: boolean; attendance_id: number }
+}
+
+/** IN and OUT in turn, so that each is a punch of its own. */
+async function sendUntilItFails(base: string, acknowledged: number[]): Promise<void> {
+  try {
+    for (let count = 0; ; count++) {
+      const { attendance_id, duplicate } = await check(base, count % 2 === 0 ? 'IN' : 'OUT')
+      expect(duplicate).toBe(false)
+      acknowledged.push(attendance_id)
+    }
+  } catch (error) {
+    // The server is gone; anything else is a failure of the test.
+    if (!(error instanceof TypeError)) throw error
+  }
+}
