@@ -414,7 +414,7 @@ function print(): void {
   say(`\nAt a kiosk's threshold for ${templates.length} people`)
   for (const [name, { threshold, fnir, fpir, ambiguousAtMargin }] of Object.entries(atKiosk))
     say(
-      `  ${name}: FNIR ${percent(fnir)}, FPIR ${percent(fpir)}, ambiguous ${JSON.stringify(ambiguousAtMargin)}`,
+      `  ${name}: threshold ${threshold.toFixed(2)}, FNIR ${percent(fnir)}, FPIR ${percent(fpir)}, ambiguous ${JSON.stringify(ambiguousAtMargin)}`,
     )
 }
 
