@@ -43,7 +43,8 @@ export async function foundCompany(client: Client): Promise<Company> {
     for (const name of people) {
       const image = { field: 'image', name: 'face.jpg', bytes: await kioskPicture(name, take) }
       checks.forEach((ofKiosk, kiosk) => {
-        const form = (attendance_type: string) => makeForm({ device_id: `KIOSK_${kiosk}`, attendance_type }, image)
+        const form = (attendance_type: string) =>
+          makeForm({ device_id: `KIOSK_${kiosk}`, attendance_type }, image)
         ofKiosk.push({ employeeId: name, forms: { IN: form('IN'), OUT: form('OUT') } })
       })
     }

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { openClient } from './client.ts'
 import { type Company, foundCompany } from './company.ts'
 import type { ServerProcess } from './server-process.ts'
-import { medianTiming, quantile, type Timing } from './timing.ts'
+import type { Reference } from './stages.ts'
+import { cpuMsSince, medianTiming, quantile, type Timing } from './timing.ts'
 
 export interface CheckResult {
   /** One check of a person who punches; CPU of the server's process only. */
@@ -12,6 +13,8 @@ export interface CheckResult {
   checkWithKey: Timing
   /** GET /health, for comparison: HTTP without the picture, the networks and the database. */
   health: Timing
+  /** The reference, run by the benchmark itself between the checks. */
+  bareNetworks: Timing
   /** Answers other than a new punch of the right person. */
   notIdentified: number
 }
@@ -52,19 +55,25 @@ const HEALTH_EVERY_MS = 100
 export interface LoadOptions {
   checks: number
   loadMs: number
+  reference: Reference
   progress: (line: string) => void
 }
 
-export async function benchServer(server: ServerProcess, { checks, loadMs, progress }: LoadOptions) {
+export async function benchServer(
+  server: ServerProcess,
+  { checks, loadMs, reference, progress }: LoadOptions,
+) {
   const client = openClient(server.base, 1)
   try {
     progress('enrolling')
     const company = await foundCompany(client)
     progress('checks, one after the other')
-    const check = await benchChecks(server, company, checks)
+    const check = await benchChecks(server, company, checks, reference)
     const loads: LoadResult[] = []
     for (const load of LOADS) {
-      progress(`load: ${load.connections} connections${load.waitsAfter503 ? '' : ' that do not wait after a 503'}`)
+      progress(
+        `load: ${load.connections} connections${load.waitsAfter503 ? '' : ' that do not wait after a 503'}`,
+      )
       loads.push(await benchLoad(server, company, { ...load, loadMs }))
     }
     return { check, loads }
@@ -73,7 +82,12 @@ export async function benchServer(server: ServerProcess, { checks, loadMs, progr
   }
 }
 
-async function benchChecks(server: ServerProcess, company: Company, checks: number): Promise<CheckResult> {
+async function benchChecks(
+  server: ServerProcess,
+  company: Company,
+  checks: number,
+  reference: Reference,
+): Promise<CheckResult> {
   const client = openClient(server.base, 1)
   let next = 0
   let notIdentified = 0
@@ -81,36 +95,39 @@ async function benchChecks(server: ServerProcess, company: Company, checks: numb
     const { kind, code } = await company.check(client, 0, next++, headers)
     if (kind !== 'right' || code !== 'identified') notIdentified++
   }
-  const withKey = () => one({ 'idempotency-key': `check-${next}` })
-  const health = () => client.get('/health')
-  const warmUpChecks = 30
-  for (let i = 0; i < warmUpChecks; i++) await one()
-  const result = {
-    check: await perRequest(server, checks, () => one()),
-    checkWithKey: await perRequest(server, checks, withKey),
-    health: await perRequest(server, checks, health),
-    notIdentified,
-  }
+  const serverCpuMs = async () => (await server.usage()).cpuMs
+  const ownCpuMs = async () => cpuMsSince({ user: 0, system: 0 })
+  const timings = await timeBatches(checks, {
+    check: { cpuMs: serverCpuMs, work: () => one() },
+    checkWithKey: { cpuMs: serverCpuMs, work: () => one({ 'idempotency-key': `check-${next}` }) },
+    health: { cpuMs: serverCpuMs, work: () => client.get('/health') },
+    bareNetworks: { cpuMs: ownCpuMs, work: reference.run },
+  })
   client.close()
-  return { ...result, notIdentified }
+  return { ...timings, notIdentified }
 }
 
-/** CPU time is taken over batches: the question itself and what the server does by the clock would blur a single one. */
-async function perRequest(server: ServerProcess, requests: number, send: () => Promise<unknown>): Promise<Timing> {
-  const batch = 10
-  const batches: Timing[] = []
-  const wallMs: number[] = []
-  while (wallMs.length < requests) {
-    const before = await server.usage()
-    for (let i = 0; i < batch; i++) {
+const BATCH = 10
+const WARM_UP_BATCHES = 3
+
+/** Times batches of each kind in turn: what a process does by the clock would blur the CPU time of a single piece. */
+async function timeBatches<K extends string>(
+  pieces: number,
+  kinds: Record<K, { cpuMs: () => Promise<number>; work: () => Promise<unknown> }>,
+): Promise<Record<K, Timing>> {
+  const names = Object.keys(kinds) as K[]
+  const taken = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<K, Timing[]>
+  for (let batch = -WARM_UP_BATCHES; batch < pieces / BATCH; batch++)
+    for (const name of names) {
+      const { cpuMs, work } = kinds[name]
+      const before = await cpuMs()
       const start = performance.now()
-      await send()
-      wallMs.push(performance.now() - start)
+      for (let i = 0; i < BATCH; i++) await work()
+      const wallMs = (performance.now() - start) / BATCH
+      const timing = { wallMs, cpuMs: ((await cpuMs()) - before) / BATCH }
+      if (batch >= 0) taken[name].push(timing)
     }
-    const after = await server.usage()
-    batches.push({ wallMs: 0, cpuMs: (after.cpuMs - before.cpuMs) / batch })
-  }
-  return { wallMs: quantile(wallMs, 0.5), cpuMs: medianTiming(batches).cpuMs }
+  return Object.fromEntries(names.map((name) => [name, medianTiming(taken[name])])) as Record<K, Timing>
 }
 
 async function benchLoad(

@@ -2,7 +2,16 @@ import sharp from 'sharp'
 import { type PortraitName, portrait } from '../test/face/portraits.ts'
 
 /** Different people, each with a portrait good enough to be enrolled. */
-export const people: PortraitName[] = ['blonde', 'blueLight', 'redLips', 'bun', 'sunlit', 'frontal', 'longHair', 'tilted']
+export const people: PortraitName[] = [
+  'blonde',
+  'blueLight',
+  'redLips',
+  'bun',
+  'sunlit',
+  'frontal',
+  'longHair',
+  'tilted',
+]
 
 const FRAME = { width: 640, height: 480 }
 

@@ -9,29 +9,29 @@ export interface ServerProcess extends Started {
 }
 
 /** Starts the server on a free port of 127.0.0.1 with its data in `folder`. Its log goes to nobody. */
-export async function startServerProcess(folder: string, execArgv = process.execArgv): Promise<ServerProcess> {
+export async function startServerProcess(folder: string): Promise<ServerProcess> {
   const child = fork(fileURLToPath(new URL('server.ts', import.meta.url)), [folder], {
-    execArgv,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
-  const answer = async () => {
-    const ended = once(child, 'exit').then(([code]) => {
-      throw new Error(`the server ended with exit code ${code}`)
+  const ended = once(child, 'exit')
+  const failed = ended.then(([code]) => {
+    throw new Error(`the server ended with exit code ${code}`)
+  })
+  // Looked at only while an answer is awaited.
+  failed.catch(() => {})
+  const ask = async <A>(question?: Question): Promise<A> => {
+    const answer = new Promise<A>((resolve) => {
+      child.once('message', (message) => resolve(message as A))
     })
-    const [message] = await Promise.race([once(child, 'message'), ended])
-    return message
+    if (question) child.send(question)
+    return Promise.race([answer, failed])
   }
-  const ask = (question: Question) => child.send(question)
-  const started = (await answer()) as Started
+  const started = await ask<Started>()
   return {
     ...started,
-    usage: () => {
-      ask('usage')
-      return answer() as Promise<Usage>
-    },
+    usage: () => ask<Usage>('usage'),
     stop: async () => {
-      const ended = once(child, 'exit')
-      ask('stop')
+      child.send('stop' satisfies Question)
       await ended
     },
   }

@@ -29,8 +29,14 @@ export function cpuMsSince(start: NodeJS.CpuUsage): number {
 
 export function medianTiming(timings: Timing[]): Timing {
   return {
-    wallMs: quantile(timings.map(({ wallMs }) => wallMs), 0.5),
-    cpuMs: quantile(timings.map(({ cpuMs }) => cpuMs), 0.5),
+    wallMs: quantile(
+      timings.map(({ wallMs }) => wallMs),
+      0.5,
+    ),
+    cpuMs: quantile(
+      timings.map(({ cpuMs }) => cpuMs),
+      0.5,
+    ),
   }
 }
 

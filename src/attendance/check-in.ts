@@ -88,7 +88,11 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   }
 }
 
-async function requireKiosk(db: Database | DatabaseTransaction, deviceId: string, lock = false): Promise<void> {
+async function requireKiosk(
+  db: Database | DatabaseTransaction,
+  deviceId: string,
+  lock = false,
+): Promise<void> {
   const kiosk = await findKiosk(db, deviceId, lock)
   if (!kiosk)
     throw new AppError('unknown_device', `The device ${deviceId} is not registered. Register it first.`)

@@ -122,9 +122,9 @@ export function warp(
             const right = x0 < maxX ? fx : 0
             const top = y0 >= 0 ? 1 - fy : 0
             const bottom = y0 < maxY ? fy : 0
-            const upper = (y0 < 0 ? 0 : y0) * width
+            const upper = Math.max(y0, 0) * width
             const lower = (y0 < maxY ? y0 + 1 : maxY) * width
-            const before = x0 < 0 ? 0 : x0
+            const before = Math.max(x0, 0)
             const after = x0 < maxX ? x0 + 1 : maxX
             const w00 = left * top
             const w01 = right * top

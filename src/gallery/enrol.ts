@@ -16,6 +16,7 @@ import {
   ADMIN_SLOT,
   deleteSample,
   deleteTemplates,
+  findAdminTemplate,
   findPerson,
   insertSample,
   listSamples,
@@ -94,7 +95,8 @@ export async function enrolPhoto(
           vector: face.vector,
           now: clock.now(),
         }))
-      const templateId = await rebuildTemplate(trx, deps, employeeId)
+      const present = same && (await findAdminTemplate(trx, employeeId, deps.engine.pack.name))
+      const templateId = present ?? (await rebuildTemplate(trx, deps, employeeId))
       return {
         photoId,
         templateId: templateId!,

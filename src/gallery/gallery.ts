@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/tables.ts'
 import { centringMean, fuse } from '../face/embed.ts'
-import { cohortMean, normaliseScore } from '../face/normalise.ts'
+import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
 import type { Pack } from '../face/packs/pack.ts'
 import { confidenceOf, effectiveThreshold, minusLog10Fmr } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
@@ -174,6 +174,15 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
     }
   }
 
+  /** A person by the best of their templates. */
+  function bestOf(from: State, fused: Float32Array, employeeId: string): Candidate {
+    const probe = probeRow(fused)
+    const all = from.matrix.vectorsOf(employeeId).map((row, index) => {
+      return candidate(from, fused, employeeId, index, dot(probe, row))
+    })
+    return all.reduce((best, one) => (one.score > best.score ? one : best))
+  }
+
   function probeRow(fused: Float32Array): Float32Array {
     const row = new Float32Array(fused.length + 1).fill(1)
     row.set(fused)
@@ -190,6 +199,7 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       // Nothing of a person who left stays in memory; the cohort is one smaller until the next calibration.
       state.cohort?.remove(employeeId)
     }
+    if (state.cohort && state.cohort.people < MIN_COHORT_LEFT) state = await load(state.calibration)
     // Everybody's normalised scores hang on the cohort: they must not depend on when the gallery was opened. A little
     // later, because one change is often the first of many.
     if (!cohortChanged && state.calibration?.cohort?.includes(employeeId)) {
@@ -258,9 +268,16 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       const current = state
       const fused = fuse(pack.embedders, vector, current.mean)
       const found = current.matrix.people === 0 ? [] : current.matrix.search(probeRow(fused), top)
-      const candidates = found
-        .map((match) => candidate(current, fused, match.key, match.templateIndex, match.score))
+      const ranked = new Set(found.map(({ key }) => key))
+      // The search takes everybody's cohort for the same. Left out of it, its members most alike rank higher: only they.
+      const members = current.cohort ? current.cohort.search(fused, COHORT_TOP) : []
+      const others = members.filter(({ key }) => !ranked.has(key) && current.matrix.has(key))
+      const candidates = [
+        ...found.map((match) => candidate(current, fused, match.key, match.templateIndex, match.score)),
+        ...others.map(({ key }) => bestOf(current, fused, key)),
+      ]
         .sort((one, other) => other.score - one.score)
+        .slice(0, top)
       return {
         candidates,
         people: current.matrix.people,
@@ -272,12 +289,7 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
     verify(vector, employeeId) {
       const current = state
       if (!current.matrix.has(employeeId)) return undefined
-      const fused = fuse(pack.embedders, vector, current.mean)
-      const probe = probeRow(fused)
-      const all = current.matrix.vectorsOf(employeeId).map((row, index) => {
-        return candidate(current, fused, employeeId, index, dot(probe, row))
-      })
-      return all.reduce((best, one) => (one.score > best.score ? one : best))
+      return bestOf(current, fuse(pack.embedders, vector, current.mean), employeeId)
     },
     likeness(one, other) {
       const { mean } = state

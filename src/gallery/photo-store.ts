@@ -65,13 +65,23 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
       for (const name of await readdir(folder)) {
         const stray = name.endsWith('.part') || (photoName.test(name) && !known.has(name))
         if (!stray) continue
-        const { mtimeMs } = await stat(join(folder, name))
-        if (Date.now() - mtimeMs < STRAY_AGE_MS) continue
+        if (!(await isOld(join(folder, name)))) continue
         await rm(join(folder, name), { force: true })
         removed++
       }
       return removed
     },
+  }
+}
+
+/** False also for a file that was removed meanwhile. */
+async function isOld(path: string): Promise<boolean> {
+  try {
+    const { mtimeMs } = await stat(path)
+    return Date.now() - mtimeMs >= STRAY_AGE_MS
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
   }
 }
 

@@ -178,6 +178,22 @@ export async function upsertAdminTemplate(trx: DatabaseTransaction, template: Ne
   return id
 }
 
+/** The id of a person's administrator template, if there is one. */
+export async function findAdminTemplate(
+  trx: DatabaseTransaction,
+  employeeId: string,
+  pack: string,
+): Promise<number | undefined> {
+  const row = await trx
+    .selectFrom('face_templates')
+    .select('id')
+    .where('employee_id', '=', employeeId)
+    .where('image_id', '=', ADMIN_SLOT)
+    .where('pack', '=', pack)
+    .executeTakeFirst()
+  return row?.id
+}
+
 export async function deleteTemplates(
   trx: DatabaseTransaction,
   employeeId: string,

@@ -5,7 +5,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { FaceEngine } from '../../src/face/engine.ts'
 import { AppError } from '../../src/shared/errors.ts'
 import { type PortraitName, portrait } from '../face/portraits.ts'
-import { enrol, form, recordPunch, registerKiosk, rowCounts, type TestApp, testApp } from '../support/app.ts'
+import {
+  enrol,
+  form,
+  moreServers,
+  recordPunch,
+  registerKiosk,
+  rowCounts,
+  type TestApp,
+  testApp,
+} from '../support/app.ts'
 
 let running: TestApp
 let ann: Buffer
@@ -440,6 +449,15 @@ describe('an Idempotency-Key', () => {
     ).toBe(1)
     expect(answers[0].json()).toMatchObject({ duplicate: false, attendance_id: 1 })
     expect([await punches(), await decisions()].map((rows) => rows.length)).toEqual([1, 1])
+  })
+
+  test('sent to several servers at the same moment makes one punch and one answer', async () => {
+    const servers = await moreServers(running, 4)
+    const answers = await Promise.all(servers.map((company) => check({ key: 'k', company })))
+    expect(answers.map((answer) => answer.statusCode)).toEqual([200, 200, 200, 200])
+    for (const answer of answers) expect(lasting(answer)).toEqual(lasting(answers[0]))
+    expect([await punches(), await decisions()].map((rows) => rows.length)).toEqual([1, 1])
+    for (const server of servers) await server.close()
   })
 
   test('remembers a stranger too', async () => {

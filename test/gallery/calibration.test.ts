@@ -326,6 +326,16 @@ describe('a normalised gallery', () => {
       }
   })
 
+  test('gives the same first ones whether few or all are asked for', () => {
+    for (let stranger = 0; stranger < 300; stranger++) {
+      const probe = face(50_000 + stranger)
+      const idsOf = (top: number) =>
+        gallery!.identify(probe, top).candidates.map(({ employeeId }) => employeeId)
+      const all = idsOf(people.length)
+      for (const top of [1, 5]) expect(idsOf(top)).toEqual(all.slice(0, top))
+    }
+  })
+
   test('verifies with the score that it identifies with', () => {
     for (const probe of probes)
       for (const one of gallery!.identify(probe, people.length).candidates) {

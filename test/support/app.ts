@@ -91,7 +91,7 @@ export async function testApp(
     clear: async () => {
       changed.length = 0
       await opened.close()
-      for (const name of await readdir(uploads)) await rm(join(uploads, name))
+      for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
       await sql`TRUNCATE employees, devices, calibrations RESTART IDENTITY CASCADE`.execute(database.db)
       opened = await open()
     },
@@ -131,6 +131,31 @@ export async function registerKiosk({ app }: TestApp, device_id: string): Promis
 async function succeed(answered: PromiseLike<{ statusCode: number; body: string }>): Promise<void> {
   const { statusCode, body } = await answered
   if (statusCode >= 300) throw new Error(`the test's own preparation failed: ${body}`)
+}
+
+/**
+ * Further servers of the same company, on its database: each has a queue of its own, and none decides on a picture
+ * before every one of them has looked at one.
+ */
+export async function moreServers(
+  { db, gallery, photos, clock }: TestApp,
+  count: number,
+): Promise<TestApp[]> {
+  let open = () => {}
+  let arrived = 0
+  const all = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const wrap = (engine: FaceEngine): FaceEngine => ({
+    ...engine,
+    analyse: async (...picture) => {
+      const analysis = await engine.analyse(...picture)
+      if (++arrived === count) open()
+      await all
+      return analysis
+    },
+  })
+  return Promise.all(Array.from({ length: count }, () => testApp({ db, gallery, photos, clock }, {}, wrap)))
 }
 
 /** How many rows each table has. */

@@ -1,0 +1,196 @@
+/**
+ * What Rollcall costs on this machine, each figure beside a reference measured in the same run.
+ *
+ *   npm run bench [-- --json]
+ *
+ * --json prints one JSON object and nothing else to stdout. All traffic stays on 127.0.0.1. The exit code is 1 only
+ * when a check was answered wrongly or not at all: slow is a finding, not a failure.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { benchServer, type LoadResult } from './load.ts'
+import { benchSearch } from './search.ts'
+import { startServerProcess } from './server-process.ts'
+import { benchStages } from './stages.ts'
+import type { Timing } from './timing.ts'
+
+/** What everything but the networks may cost a check. */
+const AIM_OVERHEAD_CPU_MS = 10
+/** What a search may cost, in passes over the same bytes. */
+const AIM_SEARCH_PASSES = 1.3
+const AIM_HEALTH_MS = 100
+
+const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
+const progress = (line: string) => console.error(line)
+
+progress('stages of looking at a picture')
+const { stages, reference } = await benchStages()
+progress('gallery search')
+const search = await benchSearch()
+const { startUp, check, loads } = await measureServer()
+await reference.close()
+
+const cores = availableParallelism()
+const report = {
+  machine: { cpu: cpus()[0].model, cores, memoryGiB: totalmem() / 1024 ** 3, node: process.version },
+  stages,
+  check: {
+    ...check,
+    /** Over the bare networks. */
+    ratio: check.check.cpuMs / check.bareNetworks.cpuMs,
+    withoutNetworksCpuMs: check.check.cpuMs - check.bareNetworks.cpuMs,
+    withKeyWithoutNetworksCpuMs: check.checkWithKey.cpuMs - check.bareNetworks.cpuMs,
+  },
+  // The reference: every core runs the bare networks and nothing else.
+  loads: loads.map((load) => ({
+    ...load,
+    ratio: load.checksPerSecond / ((cores * 1000) / check.bareNetworks.wallMs),
+  })),
+  search,
+  startUp,
+}
+const aims = [
+  {
+    aim: `everything but the networks <= ${AIM_OVERHEAD_CPU_MS} CPU-ms a check`,
+    measured: report.check.withoutNetworksCpuMs,
+    met: report.check.withoutNetworksCpuMs <= AIM_OVERHEAD_CPU_MS,
+  },
+  ...search.map(({ rows, searchToPass }) => ({
+    aim: `search of ${rows} templates <= ${AIM_SEARCH_PASSES} x one pass over the same bytes`,
+    measured: searchToPass,
+    met: searchToPass <= AIM_SEARCH_PASSES,
+  })),
+  ...loads.flatMap((load) => [
+    {
+      aim: `${nameOf(load)}: answers other than the right person or "later"`,
+      measured: faults(load),
+      met: faults(load) === 0,
+    },
+    {
+      aim: `${nameOf(load)}: GET /health within ${AIM_HEALTH_MS} ms, at most`,
+      measured: load.health.maxMs,
+      met: load.health.maxMs < AIM_HEALTH_MS && load.health.lost === 0,
+    },
+  ]),
+]
+
+if (options.json) console.log(JSON.stringify({ ...report, aims }))
+else print()
+process.exitCode = loads.some(({ wrong, lost }) => wrong + lost > 0) ? 1 : 0
+
+async function measureServer() {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-bench-'))
+  try {
+    progress('first start, on an empty folder')
+    const first = await startServerProcess(folder)
+    const afterFirstStart = await first.usage()
+    await first.stop()
+    progress('second start')
+    const second = await startServerProcess(folder)
+    const afterStart = await second.usage()
+    const results = await benchServer(second, { checks: 200, loadMs: 10_000, reference, progress })
+    const afterLoad = await second.usage()
+    await second.stop()
+    const startUp = {
+      firstMs: first.startMs,
+      secondMs: second.startMs,
+      engineMs: stages.engineStartMs,
+      rssAfterFirstStartMiB: afterFirstStart.rssMiB,
+      rssAfterStartMiB: afterStart.rssMiB,
+      rssAfterLoadMiB: afterLoad.rssMiB,
+    }
+    return { startUp, ...results }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function faults({ wrong, unexpected, lost }: LoadResult): number {
+  return wrong + unexpected + lost
+}
+
+function nameOf({ connections, waitsAfter503 }: LoadResult): string {
+  return `${connections} connections${waitsAfter503 ? '' : ' that do not wait after a 503'}`
+}
+
+function print(): void {
+  const { machine } = report
+  console.log(`${machine.cpu}, ${machine.cores} cores, ${show(machine.memoryGiB)} GiB, Node ${machine.node}`)
+
+  console.log(`\nLooking at a picture of 640 x 480 (${stages.pictureBytes} bytes), milliseconds`)
+  console.table({
+    ...rows(stages.stages),
+    ...rows({ 'analyse (all of them)': stages.analyse, 'bare networks': stages.bareNetworks }),
+    ...rows(
+      Object.fromEntries(Object.entries(stages.bareNetwork).map(([name, timing]) => [`  ${name}`, timing])),
+    ),
+  })
+  console.log(`analyse : bare networks = ${show(stages.ratio)}; ${show(stages.overheadCpuMs)} CPU-ms more`)
+
+  console.log('\nOne check over HTTP, milliseconds; CPU of the server only')
+  console.table(
+    rows({
+      check: check.check,
+      'with Idempotency-Key': check.checkWithKey,
+      'GET /health': check.health,
+      'bare networks': check.bareNetworks,
+    }),
+  )
+  console.log(
+    `check : bare networks = ${show(report.check.ratio)}; ${show(report.check.withoutNetworksCpuMs)} CPU-ms more` +
+      ` (${show(report.check.withKeyWithoutNetworksCpuMs)} with a key)`,
+  )
+
+  console.log('\nMany at once; the ratio is to the bare networks on every core')
+  console.table(
+    report.loads.map((load) => ({
+      load: nameOf(load),
+      'checks/s': show(load.checksPerSecond),
+      ratio: show(load.ratio),
+      right: load.right,
+      'of them duplicates': load.duplicates,
+      '503 later': load.later,
+      wrong: load.wrong,
+      other: load.unexpected,
+      lost: load.lost,
+      'check median, p99 ms': `${show(load.checkMs.medianMs)}, ${show(load.checkMs.p99Ms)}`,
+      'health p99, max ms': `${show(load.health.p99Ms)}, ${show(load.health.maxMs)}`,
+    })),
+  )
+
+  console.log('\nGallery search, milliseconds')
+  console.table(
+    search.map((result) => ({
+      templates: result.rows,
+      search: show(result.search.wallMs),
+      'one pass': show(result.pass.wallMs),
+      'plain loop': show(result.plainLoop.wallMs),
+      'search : pass': show(result.searchToPass),
+      'search : plain loop': show(result.searchToPlainLoop),
+    })),
+  )
+
+  console.log('\nStart and memory')
+  console.table(Object.fromEntries(Object.entries(startUp).map(([name, value]) => [name, show(value)])))
+
+  console.log('\nAims')
+  console.table(
+    aims.map(({ aim, measured, met }) => ({ aim, measured: show(measured), '': met ? 'met' : 'NOT MET' })),
+  )
+}
+
+function rows(timings: Record<string, Timing>): Record<string, { CPU: string; wall: string }> {
+  return Object.fromEntries(
+    Object.entries(timings).map(([name, { cpuMs, wallMs }]) => [
+      name,
+      { CPU: show(cpuMs), wall: show(wallMs) },
+    ]),
+  )
+}
+
+/** Three digits that matter. */
+function show(value: number): string {
+  return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)))
+}
