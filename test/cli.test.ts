@@ -97,7 +97,8 @@ describe('start', () => {
   })
 
   test('keeps every punch that it acknowledged when it is killed at work', async () => {
-    const first = await start()
+    // Without a window in which a second punch would be the first one again.
+    const first = await start({ DUPLICATE_WINDOW_S: '0' })
     await enrol(first.base)
     const acknowledged: number[] = []
     const sending = sendUntilItFails(first.base, acknowledged)

@@ -79,7 +79,9 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   }
   try {
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
-    const analysis = await deps.queue.run(request.deviceId, () => deps.engine.analyse(request.image))
+    const analysis = await deps.queue.run(`kiosk ${request.deviceId}`, () =>
+      deps.engine.analyse(request.image),
+    )
     return await decideAndStore(deps, request, analysis, now)
   } catch (error) {
     if (idempotency && error instanceof AppError && error.status < 500)
@@ -145,7 +147,7 @@ async function decideAndStore(
     if (known) return { answer: replay(known, request.idempotency!.requestHash), replayed: true }
     const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
     const person = best && (await lockActivePerson(trx, best.employeeId))
-    const last = person && (await lastPunch(trx, best.employeeId, now, deps.timeZone))
+    const last = person && (await lastPunch(trx, best.employeeId, request.requested, now, deps.timeZone))
     const decision = best
       ? decide({ ...evidence, candidateIsActive: person !== undefined, lastPunch: last }, rules)
       : first

@@ -12,7 +12,7 @@ export interface Evidence {
   liveness: Liveness
   /** The people most alike, best first. */
   candidates: readonly { employeeId: string; confidence: number; minusLog10Fmr: number }[]
-  /** The best candidate's newest punch, if any. */
+  /** The best candidate's newest punch of the requested type, or of any type for AUTO. */
   lastPunch?: { id: number; type: PunchType; at: Date; sameDay: boolean }
   /** False when the best candidate was deactivated after the gallery was searched. */
   candidateIsActive: boolean

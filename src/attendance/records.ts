@@ -39,15 +39,16 @@ export interface Punch {
   sameDay: boolean
 }
 
-/** A person's newest punch, and whether it is of the same day in `timeZone`. */
+/** A person's newest punch, of one type or (AUTO) of any, and whether it is of the same day in `timeZone`. */
 export async function lastPunch(
   trx: DatabaseTransaction,
   employeeId: string,
+  type: PunchType | 'AUTO',
   now: Date,
   timeZone: string,
 ): Promise<Punch | undefined> {
   const day = (time: unknown) => sql`(${time} AT TIME ZONE ${timeZone})::date`
-  return trx
+  const punches = trx
     .selectFrom('attendance')
     .select([
       'id',
@@ -60,7 +61,8 @@ export async function lastPunch(
     .orderBy('timestamp', 'desc')
     .orderBy('id', 'desc')
     .limit(1)
-    .executeTakeFirst()
+  const wanted = type === 'AUTO' ? punches : punches.where('attendance_type', '=', type)
+  return wanted.executeTakeFirst()
 }
 
 export interface NewDecision {

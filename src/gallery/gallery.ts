@@ -263,6 +263,9 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
     waits.add(wait)
   }
 
+  // Due already after an import, or a crash between the tenth person and their calibration.
+  if (isDue()) void enqueue(calibrate)
+
   return {
     identify(vector, top) {
       const current = state

@@ -196,7 +196,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
     async (request, reply) => {
       const { image, employee_id } = request.body
       const person = employee_id === undefined ? undefined : await requirePerson(employee_id)
-      const analysis = await queue.run('process', () => engine.analyse(image.buffer))
+      const analysis = await queue.run(`process ${request.id}`, () => engine.analyse(image.buffer))
       if (analysis.kind === 'no_face') throw noFace()
       if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)
       const { detection, pose, quality, vector } = analysis.face

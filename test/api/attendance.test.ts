@@ -323,6 +323,16 @@ describe('the kiosk', () => {
 describe('a second check', () => {
   beforeEach(() => openCompany())
 
+  test('counts per type: an IN soon after an OUT is still the first IN', async () => {
+    const first = (await check({ attendance_type: 'IN' })).json()
+    running.clock.advance(10_000)
+    expect((await check({ attendance_type: 'OUT' })).json()).toMatchObject({ duplicate: false })
+    running.clock.advance(10_000)
+    const again = (await check({ attendance_type: 'IN' })).json()
+    expect(again).toMatchObject({ duplicate: true, attendance_id: first.attendance_id })
+    expect(await punches()).toHaveLength(2)
+  })
+
   test('within the window answers the first punch', async () => {
     const first = (await check()).json()
     running.clock.advance(60_000)

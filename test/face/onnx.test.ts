@@ -254,7 +254,9 @@ describe('locating a file of the pack', () => {
   })
 
   test('refuses a file that is missing, and says what to do', () => {
-    expect(() => locate({ ...blazeface, path: 'models/none.json' })).toThrow(/none\.json is missing.*npm ci/)
+    expect(() => locate({ ...blazeface, path: 'models/none.json' })).toThrow(
+      /none\.json is missing.*npm install/,
+    )
   })
 })
 
