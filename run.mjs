@@ -46,7 +46,7 @@ function install() {
   const stamp = 'node_modules/.rollcall-installed'
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   tell('installing the packages (once, about a minute)')
-  // Not "npm ci": it refuses a lock that lacks other systems' binaries, and a registry may hold only some of them.
+  // Not "npm ci": it refuses a lock that lacks the binaries of other systems.
   // Everything else comes from the lock; --no-save leaves it as it is.
   quietly('npm', ['install', '--no-save', '--no-audit', '--no-fund'], { shell: process.platform === 'win32' })
   writeFileSync(stamp, wanted)

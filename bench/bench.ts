@@ -14,27 +14,32 @@ import { benchServer, type LoadResult } from './load.ts'
 import { benchSearch } from './search.ts'
 import { startServerProcess } from './server-process.ts'
 import { benchStages } from './stages.ts'
-import type { Timing } from './timing.ts'
+import { cpuMsSince, type Timing } from './timing.ts'
 
 /** What everything but the networks may cost a check. */
 const AIM_OVERHEAD_CPU_MS = 10
 /** What a search may cost, in passes over the same bytes. */
 const AIM_SEARCH_PASSES = 1.3
 const AIM_HEALTH_MS = 100
+/** Above it the figures say more about the other programs. */
+const QUIET_SHARE = 0.05
 
 const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
 const progress = (line: string) => console.error(line)
 
+const ticksAtStart = machineTicks()
 progress('stages of looking at a picture')
 const { stages, reference } = await benchStages()
 progress('gallery search')
 const search = await benchSearch()
-const { startUp, check, loads } = await measureServer()
+const { startUp, check, loads, serverCpuMs } = await measureServer()
 await reference.close()
 
 const cores = availableParallelism()
 const report = {
   machine: { cpu: cpus()[0].model, cores, memoryGiB: totalmem() / 1024 ** 3, node: process.version },
+  /** Of the machine's CPU time during the run, what other programs took. */
+  othersCpuShare: othersShare(serverCpuMs),
   stages,
   check: {
     ...check,
@@ -101,10 +106,29 @@ async function measureServer() {
       rssAfterStartMiB: afterStart.rssMiB,
       rssAfterLoadMiB: afterLoad.rssMiB,
     }
-    return { startUp, ...results }
+    return { startUp, serverCpuMs: afterFirstStart.cpuMs + afterLoad.cpuMs, ...results }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Milliseconds that all cores were busy, and in all. */
+function machineTicks(): { busyMs: number; allMs: number } {
+  let busyMs = 0
+  let allMs = 0
+  for (const { times } of cpus()) {
+    const { idle, ...busy } = times
+    const sum = Object.values(busy).reduce((one, other) => one + other, 0)
+    busyMs += sum
+    allMs += sum + idle
+  }
+  return { busyMs, allMs }
+}
+
+function othersShare(serverCpuMs: number): number {
+  const now = machineTicks()
+  const ownMs = cpuMsSince({ user: 0, system: 0 }) + serverCpuMs
+  return Math.max(0, now.busyMs - ticksAtStart.busyMs - ownMs) / (now.allMs - ticksAtStart.allMs)
 }
 
 function faults({ wrong, unexpected, lost }: LoadResult): number {
@@ -118,6 +142,10 @@ function nameOf({ connections, waitsAfter503 }: LoadResult): string {
 function print(): void {
   const { machine } = report
   console.log(`${machine.cpu}, ${machine.cores} cores, ${show(machine.memoryGiB)} GiB, Node ${machine.node}`)
+  if (report.othersCpuShare > QUIET_SHARE)
+    console.log(
+      `Other programs took ${show(100 * report.othersCpuShare)} % of the machine: measure again when it is quiet.`,
+    )
 
   console.log(`\nLooking at a picture of 640 x 480 (${stages.pictureBytes} bytes), milliseconds`)
   console.table({
@@ -143,6 +171,8 @@ function print(): void {
       ` (${show(report.check.withKeyWithoutNetworksCpuMs)} with a key)`,
   )
 
+  if (check.notIdentified > 0) console.log(`${check.notIdentified} checks left no new punch`)
+
   console.log('\nMany at once; the ratio is to the bare networks on every core')
   console.table(
     report.loads.map((load) => ({
@@ -150,7 +180,6 @@ function print(): void {
       'checks/s': show(load.checksPerSecond),
       ratio: show(load.ratio),
       right: load.right,
-      'of them duplicates': load.duplicates,
       '503 later': load.later,
       wrong: load.wrong,
       other: load.unexpected,

@@ -6,16 +6,16 @@ const KIOSKS = 10
 const TAKES = 3
 const CHECK = '/api/v1/attendance/check'
 
-/** A check ready to be sent: whose it is and the form for either kind of punch. */
+/** A check ready to be sent, and whose it is. */
 interface Check {
   employeeId: string
-  forms: Record<'IN' | 'OUT', Form>
+  form: Form
 }
 
 /** People and kiosks that the server knows. */
 export interface Company {
   kiosks: number
-  /** Sends the check of the given number: another person, picture and kind of punch each time. */
+  /** Sends the check of the given number: another person or picture each time. */
   check(client: Client, kiosk: number, number: number, headers?: Record<string, string>): Promise<Verdict>
 }
 
@@ -43,19 +43,15 @@ export async function foundCompany(client: Client): Promise<Company> {
     for (const name of people) {
       const image = { field: 'image', name: 'face.jpg', bytes: await kioskPicture(name, take) }
       checks.forEach((ofKiosk, kiosk) => {
-        const form = (attendance_type: string) =>
-          makeForm({ device_id: `KIOSK_${kiosk}`, attendance_type }, image)
-        ofKiosk.push({ employeeId: name, forms: { IN: form('IN'), OUT: form('OUT') } })
+        ofKiosk.push({ employeeId: name, form: makeForm({ device_id: `KIOSK_${kiosk}` }, image) })
       })
     }
   return {
     kiosks: KIOSKS,
     check: async (client, kiosk, number, headers) => {
       const ofKiosk = checks[kiosk]
-      const { employeeId, forms } = ofKiosk[number % ofKiosk.length]
-      // A punch of the other kind each time a person comes again: one of the same kind would be a duplicate.
-      const type = Math.floor(number / people.length) % 2 === 0 ? 'IN' : 'OUT'
-      return judge(await client.postForm(CHECK, forms[type], headers), employeeId)
+      const { employeeId, form } = ofKiosk[number % ofKiosk.length]
+      return judge(await client.postForm(CHECK, form, headers), employeeId)
     },
   }
 }

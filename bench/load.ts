@@ -31,8 +31,6 @@ export interface LoadResult {
   unexpected: number
   /** Requests without a whole answer. */
   lost: number
-  /** Of the right answers, those that were a second punch within a minute: the same work without a new row. */
-  duplicates: number
   checkMs: Latencies
   health: Latencies & { samples: number; lost: number }
   cpuMsPerCheck: number
@@ -136,7 +134,7 @@ async function benchLoad(
   { connections, waitsAfter503, loadMs }: { connections: number; waitsAfter503: boolean; loadMs: number },
 ): Promise<LoadResult> {
   const client = openClient(server.base, connections)
-  const counts = { right: 0, wrong: 0, later: 0, unexpected: 0, lost: 0, duplicates: 0 }
+  const counts = { right: 0, wrong: 0, later: 0, unexpected: 0, lost: 0 }
   const checkMs: number[] = []
   const health = watchHealth(server.base)
   const before = await server.usage()
@@ -149,10 +147,7 @@ async function benchLoad(
       const sent = performance.now()
       const verdict = await company.check(client, connection % company.kiosks, number).catch(() => undefined)
       counts[verdict?.kind ?? 'lost']++
-      if (verdict?.kind === 'right') {
-        checkMs.push(performance.now() - sent)
-        if (verdict.code === 'duplicate') counts.duplicates++
-      }
+      if (verdict?.kind === 'right') checkMs.push(performance.now() - sent)
       if (verdict?.kind === 'later' && waitsAfter503) await sleep(verdict.retryAfterMs)
     }
   }

@@ -114,8 +114,7 @@ async function openBare(name: string, model: Uint8Array, outputs: string[]): Pro
     name,
     run: () => session.run(input!, outputs),
     feed: (values, shape) => {
-      // A copy, because the engine lends the same buffer to the next picture.
-      input ??= { [session.inputNames[0]]: new Tensor('float32', values.slice(), shape) }
+      input ??= { [session.inputNames[0]]: new Tensor('float32', values, shape) }
     },
     close: () => session.release(),
   }

@@ -23,6 +23,7 @@ import { startHealthProbe } from './monitoring/probe.ts'
 import { healthRoutes } from './monitoring/routes.ts'
 import type { Clock } from './shared/clock.ts'
 import type { Config } from './shared/config.ts'
+import { AppError } from './shared/errors.ts'
 import {
   type App,
   answerClientError,
@@ -53,6 +54,7 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   const { config, gallery } = deps
   const app = createServer(deps)
   logRequests(app)
+  stopInOrder(app)
   registerErrorHandling(app, isConnectionError)
   await registerUploads(app, config.MAX_UPLOAD_SIZE)
   await registerDocumentation(app, deps.version)
@@ -95,7 +97,8 @@ function createServer(deps: AppDeps): App {
     // A slow sender must not hold a connection for ever; 10 MB over a poor mobile link take about a minute.
     requestTimeout: 120_000,
     connectionTimeout: 90_000,
-    return503OnClosing: true,
+    // Refused in the same shape as everything else: see `stopInOrder`.
+    return503OnClosing: false,
     forceCloseConnections: 'idle',
     bodyLimit: 256 * 1024,
     // An id of 64 Vietnamese characters, percent-encoded, is far longer than the router's default of 100.
@@ -131,6 +134,24 @@ function logRequests(app: App): void {
   })
 }
 
+/** How long answers that are under way may take once the server stops. */
+const STOP_PATIENCE_MS = 10_000
+
+/** While the server stops, what it took is answered and each connection ends with its answer; what comes is refused. */
+function stopInOrder(app: App): void {
+  let stopping = false
+  app.addHook('preClose', async () => {
+    stopping = true
+    setTimeout(() => app.server.closeAllConnections(), STOP_PATIENCE_MS).unref()
+  })
+  app.addHook('onRequest', async () => {
+    if (stopping) throw new AppError('stopping', 'The server is stopping. Try again in a moment.')
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (stopping) reply.header('connection', 'close')
+  })
+}
+
 async function registerDocumentation(app: App, version: string): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
@@ -141,6 +162,7 @@ async function registerDocumentation(app: App, version: string): Promise<void> {
     transformObject: (document) => withoutUnusedSchemas(jsonSchemaTransformObject(document)),
   })
   await app.register(fastifySwaggerUi, { routePrefix: '/docs' })
+  app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 }
 

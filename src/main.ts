@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { buildApp } from './app.ts'
 import { forgetKeys } from './attendance/records.ts'
@@ -40,7 +40,8 @@ export async function startServer(
     for (const step of undo.splice(0).reverse()) await step()
   }
   try {
-    await mkdir(config.DATA_DIR, { recursive: true })
+    await makeFolder(config.DATA_DIR, 'DATA_DIR')
+    await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
     progress(config.DB_URL ? 'connecting to PostgreSQL' : 'starting the embedded PostgreSQL')
     const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR, log })
     undo.push(() => database.close())
@@ -109,6 +110,20 @@ export async function startServer(
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+async function makeFolder(path: string, setting: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await access(path, constants.W_OK)
+  } catch (cause) {
+    throw new Error(
+      `The folder ${path} cannot be made or written. Mend that, or set ${setting} to another one.`,
+      {
+        cause,
+      },
+    )
   }
 }
 

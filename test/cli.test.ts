@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -96,6 +97,19 @@ describe('start', () => {
     expect(code).toBe(0)
   })
 
+  test('answers what it took before it ends, and ends although a client keeps its connection', async () => {
+    const { base, child } = await start()
+    await enrol(base)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const answered = checkOver(agent, base)
+    await new Promise((wake) => setTimeout(wake, 50))
+    child.kill('SIGTERM')
+    expect(await answered).toEqual({ status: 200, connection: 'close' })
+    const [code] = await once(child, 'exit')
+    agent.destroy()
+    expect(code).toBe(0)
+  }, 30_000)
+
   test('keeps every punch that it acknowledged when it is killed at work', async () => {
     // Without a window in which a second punch would be the first one again.
     const first = await start({ DUPLICATE_WINDOW_S: '0' })
@@ -132,11 +146,31 @@ async function enrol(base: string): Promise<void> {
   expect(answer.status).toBe(200)
 }
 
-async function check(base: string, type: string) {
+/** A check over a connection of the agent's. */
+async function checkOver(agent: Agent, base: string) {
+  const body = new Response(await checkForm('IN'))
+  const bytes = Buffer.from(await body.arrayBuffer())
+  const sending = request(`${base}/api/v1/attendance/check`, {
+    agent,
+    method: 'POST',
+    headers: { 'content-type': body.headers.get('content-type')!, 'content-length': bytes.length },
+  })
+  sending.end(bytes)
+  const [answer] = (await once(sending, 'response')) as [IncomingMessage]
+  answer.resume()
+  return { status: answer.statusCode, connection: answer.headers.connection }
+}
+
+async function checkForm(type: string): Promise<FormData> {
   const form = new FormData()
   form.append('device_id', 'GATE')
   form.append('attendance_type', type)
-  form.append('image', new Blob([await portrait('blonde')]), 'door.png')
+  form.append('image', new Blob([new Uint8Array(await portrait('blonde'))]), 'door.png')
+  return form
+}
+
+async function check(base: string, type: string) {
+  const form = await checkForm(type)
   const response = await fetch(`${base}/api/v1/attendance/check`, { method: 'POST', body: form })
   return (await response.json()) as { recognized: boolean; duplicate: boolean; attendance_id: number }
 }

@@ -166,8 +166,8 @@ async function decideAndStore(
   })
   // After the commit, and never able to undo it.
   if (stored.matched)
-    recordMatch(deps.db, stored.matched.templateId, stored.matched.confidence, now).catch((error: unknown) =>
-      deps.log.error({ err: error }, 'a match could not be counted'),
+    await recordMatch(deps.db, stored.matched.templateId, stored.matched.confidence, now).catch(
+      (error: unknown) => deps.log.error({ err: error }, 'a match could not be counted'),
     )
   return { answer: stored.answer, replayed: stored.replayed }
 }
@@ -321,6 +321,8 @@ function describe(request: CheckRequest, conclusion: Conclusion): Record<string,
       raw_score: one.rawScore,
       score: one.score,
       confidence: one.confidence,
+      // Beyond what the pack's impostor pairs could count the table is a fitted tail.
+      extrapolated: one.extrapolated,
     })),
     timings_ms: analysis.timings,
   }

@@ -56,9 +56,18 @@ async function nextEmployeeId(trx: DatabaseTransaction): Promise<string> {
   const highest = await trx
     .selectFrom('employees')
     .select(sql<string>`coalesce(max(substring(employee_id FROM 5)::bigint), 0)`.as('number'))
-    .where(sql<SqlBool>`employee_id ~ '^EMP_[0-9]{1,15}$'`)
+    .where(sql<SqlBool>`employee_id ~ '^EMP_[0-9]{1,9}$'`)
     .executeTakeFirstOrThrow()
-  return `EMP_${String(BigInt(highest.number) + 1n).padStart(3, '0')}`
+  // Ids with longer numbers were given by hand; the one that is next may be among them.
+  for (let number = Number(highest.number) + 1; ; number++) {
+    const employeeId = `EMP_${String(number).padStart(3, '0')}`
+    const holder = await trx
+      .selectFrom('employees')
+      .select('id')
+      .where('employee_id', '=', employeeId)
+      .executeTakeFirst()
+    if (holder === undefined) return employeeId
+  }
 }
 
 /** The employees of one page, oldest entry first, and how many there are in all. */

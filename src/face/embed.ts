@@ -7,7 +7,6 @@ import {
   type Point,
   warp,
 } from './align.ts'
-import { withBuffer } from './buffers.ts'
 import type { Picture } from './decode.ts'
 import type { Network } from './onnx/session.ts'
 
@@ -37,12 +36,11 @@ export async function embedFace(
 ): Promise<Float32Array> {
   const { sidePx } = spec
   const length = 3 * sidePx * sidePx
+  const crops = new Float32Array(2 * length)
   const toPicture = invert(fitSimilarity(points, arcFaceTemplate.map(spec.place)))
-  const { embedding } = await withBuffer(2 * length, (crops) => {
-    warp(picture, toPicture, sidePx, spec.normalization, crops)
-    mirror(crops, sidePx, 0, length)
-    return network.run(crops, [2, 3, sidePx, sidePx])
-  })
+  warp(picture, toPicture, sidePx, spec.normalization, crops)
+  mirror(crops, sidePx, 0, length)
+  const { embedding } = await network.run(crops, [2, 3, sidePx, sidePx])
   const straight = unit(embedding.slice(0, spec.dimension))
   const mirrored = unit(embedding.slice(spec.dimension))
   const sum = unit(straight.map((value, i) => value + mirrored[i]))

@@ -1,5 +1,4 @@
 import { applyTo, type Point, type Similarity, warp } from './align.ts'
-import { withBuffer } from './buffers.ts'
 import type { Picture } from './decode.ts'
 import type { Detection } from './detect/detection.ts'
 import type { Network } from './onnx/session.ts'
@@ -33,10 +32,9 @@ export async function fitMesh(network: Network, picture: Picture, face: Detectio
   const centre: Point = [face.box.x + face.box.width / 2, face.box.y + face.box.height / 2]
   const toPicture = cropToPicture(centre, side, angle)
 
-  const { mesh, presence } = await withBuffer(3 * INPUT_SIDE_PX * INPUT_SIDE_PX, (input) => {
-    warp(picture, toPicture, INPUT_SIDE_PX, { order: 'RGB', mean: [0, 0, 0], deviation: 255 }, input)
-    return network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
-  })
+  const input = new Float32Array(3 * INPUT_SIDE_PX * INPUT_SIDE_PX)
+  warp(picture, toPicture, INPUT_SIDE_PX, { order: 'RGB', mean: [0, 0, 0], deviation: 255 }, input)
+  const { mesh, presence } = await network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
 
   const scale = side / INPUT_SIDE_PX
   const points = new Float32Array(POINTS * 3)

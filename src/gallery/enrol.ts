@@ -153,10 +153,7 @@ export async function eraseBiometrics(
     try {
       await photos.remove(samples.map(({ file_path }) => file_path))
     } catch (error) {
-      log.error(
-        { err: error },
-        'photos of a person who left could not be removed; the sweep at the next start will',
-      )
+      log.error({ err: error }, 'photos of a person who left could not be removed; a later sweep will')
     }
   }
   return { templates, afterCommit }

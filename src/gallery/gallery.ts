@@ -30,6 +30,8 @@ export interface Candidate {
   /** -log10 of the false-match rate at the score; not clamped, so that it still tells very sure ones apart. */
   minusLog10Fmr: number
   confidence: number
+  /** The false-match rate is beyond what could be counted: a fitted tail. */
+  extrapolated: boolean
 }
 
 export interface Identification {
@@ -163,14 +165,16 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       ? normaliseScore(rawScore, cohortMeanWithout(from.cohort, fused, employeeId), templateMean)
       : rawScore
     const table = from.cohort ? pack.measured.normalised : pack.measured.raw
+    const decades = minusLog10Fmr(table, score)
     return {
       employeeId,
       name: person.name,
       templateId: person.templateIds[index],
       rawScore,
       score,
-      minusLog10Fmr: minusLog10Fmr(table, score),
+      minusLog10Fmr: decades,
       confidence: confidenceOf(table, score),
+      extrapolated: decades > table.countedTo,
     }
   }
 

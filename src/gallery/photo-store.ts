@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { AppError } from '../shared/errors.ts'
 
 /** Where photos are kept as files. Names are made here; nothing that a client sent is ever part of a path. */
 export interface PhotoStore {
@@ -39,11 +40,16 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
           await file.close()
         }
         await rename(half, path)
-      } catch (error) {
-        await rm(half, { force: true })
-        throw error
+        await syncFolder(folder)
+      } catch (cause) {
+        await rm(half, { force: true }).catch(() => {})
+        throw new AppError(
+          'storage_unavailable',
+          'The photo could not be stored: the disk is full or cannot be written. Tell the administrator.',
+          {},
+          cause,
+        )
       }
-      await syncFolder(folder)
       return name
     },
 

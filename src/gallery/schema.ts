@@ -8,7 +8,10 @@ export const livenessSchema = z
 
 export const photoPath = z.object({
   employee_id: employeeId,
-  photo_id: z.coerce.number().int().min(1).max(2_147_483_647),
+  photo_id: z
+    .string()
+    .regex(/^[1-9][0-9]{0,8}$/, { error: 'must be the number of a photo' })
+    .transform(Number),
 })
 
 export const photoForm = z.object({ photo: uploadedFile.describe('JPEG, PNG or WebP with one face') })

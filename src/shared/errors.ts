@@ -28,6 +28,8 @@ export const statusOfCode = {
   idempotency_key_reused: 409,
   too_many_requests: 429,
   overloaded: 503,
+  stopping: 503,
+  storage_unavailable: 503,
   database_unavailable: 503,
   model_failure: 503,
   internal: 500,

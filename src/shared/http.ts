@@ -10,6 +10,7 @@ import type {
 } from 'fastify'
 import { hasZodFastifySchemaValidationErrors, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import './schema-messages.ts'
 import { AppError, type ErrorCode, statusOfCode } from './errors.ts'
 
 /** The Fastify instance as the rooms see it: zod schemas give the types of requests and replies. */
@@ -100,7 +101,9 @@ export function sendProblem(
   isConnectionError: (error: unknown) => boolean = () => false,
 ): FastifyReply {
   const known = asAppError(error, isConnectionError)
-  if (known.status >= 500) request.log.error({ err: loggable(error), code: known.code }, known.message)
+  // Being busy is no fault: the request's own line tells of it.
+  if (known.status >= 500 && known.code !== 'overloaded' && known.code !== 'stopping')
+    request.log.error({ error: loggable(error), code: known.code }, known.message)
   if (known.status === 503 || known.status === 429) {
     reply.header('retry-after', String(known.details.retry_after_seconds ?? 5))
   }
@@ -159,6 +162,10 @@ function asAppError(error: unknown, isConnectionError: (error: unknown) => boole
   if (hasZodFastifySchemaValidationErrors(error)) return validationProblem(error.validation)
   const refusal = frameworkRefusals[String((error as NodeJS.ErrnoException | null)?.code)]
   if (refusal !== undefined) return new AppError(...refusal)
+  const status = (error as { statusCode?: unknown } | null)?.statusCode
+  if (status === 404) return unknownRoute()
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new AppError('malformed_request', 'The request is not valid.')
   if (isConnectionError(error)) {
     return new AppError(
       'database_unavailable',
@@ -191,9 +198,7 @@ interface ZodFault {
 function validationProblem(faults: ZodFault[]): AppError {
   const fields = faults.slice(0, 20).map((fault) => ({
     path: fault.instancePath.slice(1).replaceAll('/', '.'),
-    message: fault.message?.endsWith('received undefined')
-      ? 'is required'
-      : (fault.message ?? 'is not valid'),
+    message: fault.message ?? 'is not valid',
   }))
   const first = fields[0]!
   return new AppError('invalid_request', sentence(first.path, first.message), { fields })
@@ -244,6 +249,8 @@ function isUploadedFile(value: unknown): boolean {
 
 /** Room for the other fields and the boundaries around the files. */
 const formOverheadBytes = 1024 * 1024
+/** What all forms together may hold in memory, arriving, waiting or being worked on. */
+const allFormsBytes = 128 * 1024 * 1024
 
 /**
  * Makes `request.body` of multipart forms, `{ image: UploadedFile, device_id: '…' }`, for the routes that consume them.
@@ -255,22 +262,46 @@ export async function registerUploads(app: App, maxFileBytes: number): Promise<v
     throwFileSizeLimit: false,
     limits: { fileSize: maxFileBytes, files: 12, fields: 20, parts: 32, fieldSize: 10_000, headerPairs: 20 },
   })
+  let heldBytes = 0
   app.addHook('preParsing', async (request) => {
     if (Number(request.headers['content-length']) > maxFormBytes) throw tooLarge(maxFileBytes)
   })
-  app.addHook('preValidation', async (request) => {
-    const wanted = request.routeOptions.schema?.consumes?.includes('multipart/form-data') === true
+  app.addHook('preValidation', async (request, reply) => {
+    const wanted = takesForms(request)
     if (wanted !== request.isMultipart()) {
       throw new AppError(
         'unsupported_media_type',
         wanted ? 'The body must be a multipart form (multipart/form-data).' : 'The body must be JSON.',
       )
     }
-    if (wanted) request.body = await readForm(request, maxFileBytes, maxFormBytes)
+    if (!wanted) return
+    let heldByThis = 0
+    reply.raw.once('close', () => {
+      heldBytes -= heldByThis
+    })
+    /** Counts what arrives, until it is answered: many slow senders must not fill the memory. */
+    const hold = (bytes: number) => {
+      if (heldBytes + bytes > allFormsBytes)
+        throw new AppError('overloaded', 'Too many uploads at once. Try again in a moment.', {
+          retry_after_seconds: 1,
+        })
+      heldBytes += bytes
+      heldByThis += bytes
+    }
+    request.body = await readForm(request, maxFileBytes, maxFormBytes, hold)
   })
 }
 
-async function readForm(request: FastifyRequest, maxFileBytes: number, maxFormBytes: number) {
+function takesForms(request: FastifyRequest): boolean {
+  return request.routeOptions.schema?.consumes?.includes('multipart/form-data') === true
+}
+
+async function readForm(
+  request: FastifyRequest,
+  maxFileBytes: number,
+  maxFormBytes: number,
+  hold: (bytes: number) => void,
+) {
   const form = new Map<string, unknown[]>()
   let room = maxFormBytes
   try {
@@ -278,7 +309,7 @@ async function readForm(request: FastifyRequest, maxFileBytes: number, maxFormBy
       if (!part.fieldname) throw new AppError('invalid_request', 'A part of the form has no name.')
       let value: unknown
       if (part.type === 'file') {
-        value = await readFile(part, Math.min(room, maxFileBytes), maxFileBytes)
+        value = await readFile(part, Math.min(room, maxFileBytes), maxFileBytes, hold)
         room -= (value as UploadedFile).buffer.length
       } else {
         if (part.valueTruncated) throw invalidField(part.fieldname, 'is too long')
@@ -297,12 +328,18 @@ async function readForm(request: FastifyRequest, maxFileBytes: number, maxFormBy
   )
 }
 
-async function readFile(part: MultipartFile, maxBytes: number, maxFileBytes: number): Promise<UploadedFile> {
+async function readFile(
+  part: MultipartFile,
+  maxBytes: number,
+  maxFileBytes: number,
+  hold: (bytes: number) => void,
+): Promise<UploadedFile> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of part.file as AsyncIterable<Buffer>) {
     bytes += chunk.length
     if (bytes > maxBytes || part.file.truncated) throw tooLarge(maxFileBytes)
+    hold(chunk.length)
     chunks.push(chunk)
   }
   if (part.file.truncated) throw tooLarge(maxFileBytes)

@@ -167,6 +167,7 @@ describe('a check of somebody enrolled', () => {
     expect(candidates[0]).toEqual({
       employee_id: 'ANN',
       template_id: 1,
+      extrapolated: true,
       raw_score: expect.closeTo(0.98, 0.1),
       score: expect.closeTo(0.98, 0.1),
       confidence: body.confidence,

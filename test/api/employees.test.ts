@@ -276,6 +276,13 @@ describe('one employee', () => {
   })
 })
 
+test('a long number given by hand does not use up the ids that are made', async () => {
+  await create({ name: 'A', employee_id: 'EMP_999999999' })
+  await create({ name: 'B', employee_id: 'EMP_999999999999999' })
+  expect((await create({ name: 'C' })).json().employee_id).toBe('EMP_1000000000')
+  expect((await create({ name: 'D' })).json().employee_id).toBe('EMP_1000000001')
+})
+
 describe('ending employment', () => {
   test('erases the biometrics, keeps the punches, and happens once', async () => {
     await create({ name: 'A', employee_id: 'X1' })

@@ -402,7 +402,7 @@ describe('errors', () => {
       expect(body).not.toMatch(/secret|SELECT|passwd|zod|schema|\.ts/i)
       const fault = logged.slice(before).find(({ level }) => level === 50)
       expect(fault).toMatchObject({ code: 'internal', request_id: answer.headers.get('x-request-id') })
-      expect((fault!.err as { stack: string }).stack).toContain('at ')
+      expect((fault!.error as { stack: string }).stack).toContain('at ')
       expect(JSON.stringify(fault)).not.toContain('a@b')
     },
   )

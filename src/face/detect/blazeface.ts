@@ -1,5 +1,4 @@
 import type { Point } from '../align.ts'
-import { withBuffer } from '../buffers.ts'
 import { type Picture, resize } from '../decode.ts'
 import type { Network } from '../onnx/session.ts'
 import { type Detection, suppressOverlaps } from './detection.ts'
@@ -33,11 +32,8 @@ export async function detectFaces(network: Network, picture: Picture, shrink = 1
   const height = Math.max(1, Math.round(picture.height * scale))
   const left = Math.floor((INPUT_SIDE_PX - width) / 2)
   const top = Math.floor((INPUT_SIDE_PX - height) / 2)
-  const small = await resize(picture, width, height)
-  const outputs = await withBuffer(3 * INPUT_SIDE_PX * INPUT_SIDE_PX, (input) => {
-    letterbox(small, left, top, input)
-    return network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
-  })
+  const input = letterbox(await resize(picture, width, height), left, top)
+  const outputs = await network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
 
   const toPicture = ([x, y]: Point): Point => [
     ((x - left) * picture.width) / width,
@@ -54,9 +50,9 @@ export async function detectFaces(network: Network, picture: Picture, shrink = 1
 const inputLevels = Float32Array.from({ length: 256 }, (_, level) => level / 127.5 - 1)
 
 /** Three planes of 256 x 256, x / 127.5 - 1, black around the picture. */
-function letterbox({ data, width, height }: Picture, left: number, top: number, input: Float32Array): void {
+function letterbox({ data, width, height }: Picture, left: number, top: number): Float32Array {
   const area = INPUT_SIDE_PX * INPUT_SIDE_PX
-  input.fill(-1)
+  const input = new Float32Array(3 * area).fill(-1)
   for (let y = 0, from = 0; y < height; y++) {
     let to = (y + top) * INPUT_SIDE_PX + left
     for (let x = 0; x < width; x++, from += 3, to++) {
@@ -65,6 +61,7 @@ function letterbox({ data, width, height }: Picture, left: number, top: number, 
       input[to + 2 * area] = inputLevels[data[from + 2]]
     }
   }
+  return input
 }
 
 /** The faces above the score limit, in input pixels: a box is offset and size from its cell's centre. */
