@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The one entry of all npm scripts. Plain JavaScript on Node alone, because it runs before anything is installed:
 // it installs the packages and builds the program where they are missing or older than the sources, then runs it.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -25,7 +25,7 @@ const verbs = {
   demo: () => program('demo'),
   rollcall: () => program(),
   build: () => {},
-  dev: () => node(['--watch', '--import', 'tsx', 'src/cli.ts', 'start', ...rest]),
+  dev,
   bench: () => node(['--import', 'tsx', 'bench/bench.ts', ...rest]),
   evaluate: () => node(['--import', 'tsx', 'bench/evaluate.ts', ...rest]),
   check,
@@ -71,6 +71,20 @@ async function program(...words) {
   process.argv = [process.argv[0], join(root, 'dist/cli.js'), ...words, ...rest]
   process.setSourceMapsEnabled(true)
   await import('./dist/cli.js')
+}
+
+/** The server from what the compiler makes of the sources, both at every change. */
+function dev() {
+  const words = [
+    'node_modules/typescript/bin/tsc',
+    '-p',
+    'tsconfig.build.json',
+    '--watch',
+    '--preserveWatchOutput',
+  ]
+  const compiler = spawn(process.execPath, words, { stdio: 'inherit' })
+  process.on('exit', () => compiler.kill())
+  node(['--watch', '--enable-source-maps', 'dist/cli.js', 'start', ...rest])
 }
 
 /** Everything that needs no server: types, style, dead code, and which room may import which. */

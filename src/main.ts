@@ -1,10 +1,10 @@
 import { access, constants, mkdir } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { buildApp } from './app.ts'
 import { forgetKeys } from './attendance/records.ts'
 import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
-import { startEngine } from './face/engine.ts'
+import { startEnginePool } from './face/engine-pool.ts'
 import { openGallery } from './gallery/gallery.ts'
 import { openPhotoStore } from './gallery/photo-store.ts'
 import { knownFiles } from './gallery/templates.ts'
@@ -49,7 +49,9 @@ export async function startServer(
     await migrateToLatest(db)
 
     progress('loading the face models')
-    const engine = await startEngine(clock)
+    // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
+    const cores = availableParallelism()
+    const engine = await startEnginePool(cores, clock)
     undo.push(() => engine.close())
 
     progress('loading the gallery')
@@ -63,9 +65,8 @@ export async function startServer(
     })
     undo.push(() => gallery.close())
 
-    // Each network takes one core; more at once would only make everybody wait longer.
     const queue = createWorkQueue({
-      atOnce: cpus().length,
+      atOnce: cores,
       maxWaiting: 64,
       maxWaitingPerKey: 16,
       maxWaitMs: 3000,

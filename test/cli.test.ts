@@ -8,7 +8,8 @@ import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { portrait } from './face/portraits.ts'
 
-const cli = resolve('src/cli.ts')
+/** As `npm start` runs it; `npm test` builds it first. */
+const cli = resolve('dist/cli.js')
 let folder: string
 const running: ChildProcess[] = []
 
@@ -36,7 +37,7 @@ function run(words: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; stdout: string; stderr: string }>((done) => {
     const child = execFile(
       process.execPath,
-      ['--import', 'tsx', cli, ...words],
+      [cli, ...words],
       { env: environment(env) },
       (_error, stdout, stderr) => done({ code: child.exitCode ?? -1, stdout, stderr }),
     )
@@ -45,7 +46,7 @@ function run(words: string[], env: Record<string, string> = {}) {
 
 /** Starts a server and waits until it answers. */
 async function start(env: Record<string, string> = {}): Promise<{ base: string; child: ChildProcess }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', cli, 'start'], { env: environment(env) })
+  const child = spawn(process.execPath, [cli, 'start'], { env: environment(env) })
   running.push(child)
   let said = ''
   return new Promise((done, fail) => {

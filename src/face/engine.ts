@@ -1,8 +1,6 @@
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { decode } from './decode.ts'
 import { blazefaceOutputs } from './detect/blazeface.ts'
-import type { Detection } from './detect/detection.ts'
 import { meshOutputs } from './mesh.ts'
 import { buildDlibResnet } from './onnx/dlib-resnet.ts'
 import { openNetwork } from './onnx/session.ts'
@@ -10,7 +8,7 @@ import { translateGraphModel } from './onnx/tfjs-graph.ts'
 import { humanV1 } from './packs/human-v1.ts'
 import { locate } from './packs/locate.ts'
 import type { Pack } from './packs/pack.ts'
-import { type Analysis, analysePicture, type Choice, findFaces, type Networks } from './pipeline.ts'
+import { type Analysis, analysePicture, type Choice, type Networks } from './pipeline.ts'
 
 /** The face engine: pictures in, measured faces out. It knows no people, no database and no HTTP. */
 export interface FaceEngine {
@@ -20,8 +18,6 @@ export interface FaceEngine {
    * Several large faces are refused; `choice` 'central' takes the middle one, for data sets that are labelled so.
    */
   analyse(bytes: Uint8Array, choice?: Choice): Promise<Analysis>
-  /** All faces in a picture, best score first, in the pixels of the decoded picture. */
-  detect(bytes: Uint8Array): Promise<Detection[]>
   /** False from the failure of a network until one works again. */
   ready(): boolean
   /** What it has done since it started. */
@@ -64,7 +60,6 @@ export async function startEngine(clock: Clock = systemClock): Promise<FaceEngin
     },
     ready: () => !failing,
     performance: () => ({ analyses, meanMs: analyses === 0 ? 0 : totalMs / analyses, since }),
-    detect: async (bytes) => findFaces(networks.detector, await decode(bytes)),
     close: async () => {
       for (const network of all) await network.close()
     },

@@ -4,7 +4,7 @@ import { AppError } from '../../shared/errors.ts'
 /** A loaded network. */
 export interface Network {
   /**
-   * Runs the network once, off the event loop. `shape` is that of `input`, batch first.
+   * Runs the network once, on the calling thread: it is held until the network is done. `shape` is that of `input`, batch first.
    * Resolves to the values of each output by name; rejects with `model_failure` when the network fails or
    * answers something that is not a finite number, or only zeros, so that a broken model never becomes a score.
    */
