@@ -64,7 +64,10 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
     if (!task) return
     pending.delete(answer.id)
     load.set(task.worker, (load.get(task.worker) ?? 1) - 1)
-    if ('analysis' in answer) return task.resolve(answer.analysis)
+    if ('analysis' in answer) {
+      task.resolve(answer.analysis)
+      return
+    }
     const { code, message, details, cause } = answer.error
     task.reject(
       code === 'internal'
