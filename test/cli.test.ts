@@ -102,8 +102,8 @@ describe('start', () => {
     const { base, child } = await start()
     await enrol(base)
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    const answered = checkOver(agent, base)
-    await new Promise((wake) => setTimeout(wake, 50))
+    const { taken, answered } = await checkOver(agent, base)
+    await taken
     child.kill('SIGTERM')
     expect(await answered).toEqual({ status: 200, connection: 'close' })
     const [code] = await once(child, 'exit')
@@ -147,19 +147,28 @@ async function enrol(base: string): Promise<void> {
   expect(answer.status).toBe(200)
 }
 
-/** A check over a connection of the agent's. */
+/** A check over a connection of the agent's. `taken` is fulfilled as soon as the server has begun to work on it. */
 async function checkOver(agent: Agent, base: string) {
   const body = new Response(await checkForm('IN'))
   const bytes = Buffer.from(await body.arrayBuffer())
   const sending = request(`${base}/api/v1/attendance/check`, {
     agent,
     method: 'POST',
-    headers: { 'content-type': body.headers.get('content-type')!, 'content-length': bytes.length },
+    headers: {
+      'content-type': body.headers.get('content-type')!,
+      'content-length': bytes.length,
+      // The server says that it has read the headers, and handles the request in the same turn.
+      expect: '100-continue',
+    },
   })
-  sending.end(bytes)
-  const [answer] = (await once(sending, 'response')) as [IncomingMessage]
-  answer.resume()
-  return { status: answer.statusCode, connection: answer.headers.connection }
+  const response = once(sending, 'response') as Promise<[IncomingMessage]>
+  const taken = once(sending, 'continue').then(() => sending.end(bytes))
+  sending.flushHeaders()
+  const answered = response.then(([answer]) => {
+    answer.resume()
+    return { status: answer.statusCode, connection: answer.headers.connection }
+  })
+  return { taken, answered }
 }
 
 async function checkForm(type: string): Promise<FormData> {
