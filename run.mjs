@@ -59,9 +59,11 @@ function build() {
   tell('building')
   mkdirSync('build', { recursive: true })
   rmSync('dist', { recursive: true, force: true })
-  const kernel = ['src/face/search-kernel.as.ts', '-o', 'build/search-kernel.wasm']
   const optimise = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd']
-  quietly(process.execPath, ['node_modules/assemblyscript/bin/asc.js', ...kernel, ...optimise])
+  for (const kernel of ['search-kernel', 'crop-kernel']) {
+    const files = [`src/face/${kernel}.as.ts`, '-o', `build/${kernel}.wasm`]
+    quietly(process.execPath, ['node_modules/assemblyscript/bin/asc.js', ...files, ...optimise])
+  }
   quietly(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
   writeFileSync(stamp, wanted)
 }

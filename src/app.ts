@@ -110,6 +110,8 @@ function createServer(deps: AppDeps): App {
     },
     clientErrorHandler: answerClientError,
   }).withTypeProvider<ZodTypeProvider>()
+  // No route takes a plain text: it is refused for what it is, not as an object that lacks its fields.
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   return app as unknown as App

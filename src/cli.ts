@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { openDatabase } from './database/connect.ts'
 import { migrateDown, migrateToLatest, migrationStatus } from './database/migrate.ts'
 import { runDemo } from './demo.ts'
-import { startServer } from './main.ts'
+import { makeFolder, startServer } from './main.ts'
 import { type Config, loadConfig } from './shared/config.ts'
 import { createLogger } from './shared/log.ts'
 
@@ -66,7 +66,7 @@ function withDatabase(
 ): Promise<void> {
   return attempt(async () => {
     const config = loadConfig()
-    await mkdir(config.DATA_DIR, { recursive: true })
+    await makeFolder(config.DATA_DIR, 'DATA_DIR')
     const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
     try {
       await work(database.db)

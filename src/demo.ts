@@ -85,14 +85,15 @@ export async function runDemo({ version, once, stopSignal }: DemoOptions): Promi
     const enrolled = await enrolStaff(api)
     step(`${staff.length} people are enrolled (${enrolled} of them new)`)
     const passed = await sendCheckIns(api)
-    console.log(`
+    if (!once)
+      console.log(`
 The demo is up:
   API, to try out     ${server.base}/docs
   health              ${server.base}/health
   the staff           ${api}/employees
   their punches       ${api}/attendance
-Its data lives in ./demo-data; delete the folder to start afresh.${once ? '' : ' Stop the demo with Ctrl+C.'}
-`)
+Stop the demo with Ctrl+C.`)
+    console.log('\nIts data lives in ./demo-data; delete the folder to start afresh.\n')
     console.log(
       `ROLLCALL_DEMO ${JSON.stringify({ base: server.base, device_id: DEVICE_ID, device_key: null, api_key: null })}`,
     )

@@ -1,5 +1,7 @@
-import { access, constants, mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { access, constants, mkdir, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
+import { dirname, resolve } from 'node:path'
 import { buildApp } from './app.ts'
 import { forgetKeys } from './attendance/records.ts'
 import { openDatabase } from './database/connect.ts'
@@ -114,10 +116,12 @@ export async function startServer(
   }
 }
 
-async function makeFolder(path: string, setting: string): Promise<void> {
+/** Makes a folder that the server may write to, or rejects with a sentence that names its setting. */
+export async function makeFolder(path: string, setting: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeWithParents(resolve(path))
     await access(path, constants.W_OK)
+    if (!(await stat(path)).isDirectory()) throw new Error('it is a file')
   } catch (cause) {
     throw new Error(
       `The folder ${path} cannot be made or written. Mend that, or set ${setting} to another one.`,
@@ -126,6 +130,16 @@ async function makeFolder(path: string, setting: string): Promise<void> {
       },
     )
   }
+}
+
+/** Not Node's own `recursive`: below /proc, where nothing can be made, it tries without end. */
+async function makeWithParents(path: string): Promise<void> {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) await makeWithParents(dirname(path))
+  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    // Another process may have made it in between.
+    if (error.code !== 'EEXIST') throw error
+  })
 }
 
 async function listen(app: Awaited<ReturnType<typeof buildApp>>, { HOST, PORT }: Config): Promise<void> {

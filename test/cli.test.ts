@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -33,12 +33,12 @@ const environment = (env: Record<string, string>) => ({
   ...env,
 })
 
-function run(words: string[], env: Record<string, string> = {}) {
+function run(words: string[], env: Record<string, string> = {}, cwd = '.') {
   return new Promise<{ code: number; stdout: string; stderr: string }>((done) => {
     const child = execFile(
       process.execPath,
       [cli, ...words],
-      { env: environment(env) },
+      { env: environment(env), cwd },
       (_error, stdout, stderr) => done({ code: child.exitCode ?? -1, stdout, stderr }),
     )
   })
@@ -60,6 +60,11 @@ async function start(env: Record<string, string> = {}): Promise<{ base: string; 
 }
 
 describe('migrate', () => {
+  test.runIf(process.platform === 'linux')('says that its folder cannot be made', async () => {
+    const { code, stderr } = await run(['migrate', 'status'], { DATA_DIR: '/proc/rollcall' })
+    expect([code, stderr]).toEqual([1, expect.stringContaining('The folder /proc/rollcall cannot be made')])
+  })
+
   test('down takes the schema back, up makes it again, status shows it', async () => {
     expect((await run(['migrate', 'up'])).stdout).toMatch(/^applied .*0001-initial/m)
     expect((await run(['migrate', 'down'])).stdout).toMatch(/^not applied .*0001-initial/m)
@@ -77,6 +82,26 @@ describe('start', () => {
     expect(stderr).toMatch(/PORT: .*number/)
     expect(stderr).toMatch(/TIME_ZONE: not an IANA time zone/)
     expect(stderr).not.toMatch(/\bat .*\.ts:/)
+  })
+
+  test.runIf(process.platform === 'linux').each([
+    ['DATA_DIR', '/proc/rollcall/data'],
+    ['UPLOAD_DIR', '/proc/rollcall'],
+    ['DATA_DIR', '/dev/null'],
+    ['DATA_DIR', '/dev/null/data'],
+  ])('says that the folder %s=%s cannot be made', async (setting, path) => {
+    const { code, stderr } = await run(['start'], { [setting]: path })
+    expect(code).toBe(1)
+    expect(stderr).toContain(`The folder ${path} cannot be made or written`)
+    expect(stderr).toContain(`set ${setting} to another one`)
+  })
+
+  test('makes its folders, and those above them', async () => {
+    const { child } = await start({ DATA_DIR: join(folder, 'a/b'), UPLOAD_DIR: join(folder, 'c/d/e') })
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+    expect(await readdir(join(folder, 'a/b'))).toContain('postgres')
+    expect((await stat(join(folder, 'c/d/e'))).mode & 0o777).toBe(0o700)
   })
 
   test('says which port is in use, and leaves its folder unlocked', async () => {
@@ -129,6 +154,16 @@ describe('start', () => {
     expect(kept.length - acknowledged.length).toBeLessThanOrEqual(1)
     const answer = await check(second.base, 'OUT')
     expect(answer.recognized).toBe(true)
+  })
+})
+
+describe('demo', () => {
+  test('--once recognises everybody, and does not say that it stays up', async () => {
+    const { code, stdout } = await run(['demo', '--once'], {}, folder)
+    expect(stdout).toMatch(/All 10 people were recognised, none of the 8 strangers was named\./)
+    expect(stdout).toMatch(/^ROLLCALL_DEMO \{/m)
+    expect(stdout).not.toMatch(/is up|Ctrl\+C/)
+    expect(code).toBe(0)
   })
 })
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
@@ -101,4 +101,57 @@ describe('the house', () => {
 export { d } from "./d.ts"\nimport type { E } from './e.ts'\n// import './not.ts'\n/* from './nor.ts' */`
     expect(importsOf(source).sort()).toEqual(['./a.ts', './b.ts', './c.ts', './d.ts', './e.ts'])
   })
+})
+
+describe('the documents', () => {
+  const documents = ['README.md', 'CHANGELOG.md', 'THIRD_PARTY.md'].concat(
+    readdirSync('docs', { recursive: true })
+      .map((path) => join('docs', String(path)))
+      .filter((path) => path.endsWith('.md')),
+  )
+
+  test('link to files that are there', () => {
+    const links = documents.flatMap((document) =>
+      [...readFileSync(document, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => ({
+        document,
+        link,
+      })),
+    )
+    const own = links.filter(({ link }) => !/^([a-z]+:|#)/.test(link))
+    const broken = own.filter(
+      ({ document, link }) => !existsSync(join(dirname(document), link.replace(/#.*/, ''))),
+    )
+    expect(broken).toEqual([])
+    expect(own.length).toBeGreaterThan(5)
+  })
+
+  test('THIRD_PARTY.md names every package that is not MIT and gets installed for use, under its licence', () => {
+    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+      packages: Record<string, { dev?: boolean; license?: string }>
+    }
+    const wanted = Object.entries(packages)
+      .filter(([path, { dev }]) => path !== '' && !dev)
+      .map(([path, { license = 'none' }]) => ({
+        name: path.replace(/^.*node_modules\//, ''),
+        // What is installed says it itself; the lock also knows the binaries of other systems.
+        licence: (existsSync(path) && installedLicence(path)) || license,
+      }))
+    const rows = readFileSync('THIRD_PARTY.md', 'utf8').split('\n')
+    const missing = wanted.filter(({ name, licence }) => {
+      const row = rows.find((line) => line.split('|')[1]?.trim() === licence)
+      return row === undefined || !(licence === 'MIT' || namesPackage(row, name))
+    })
+    expect(missing).toEqual([])
+    expect(wanted.length).toBeGreaterThan(100)
+  })
+
+  function installedLicence(path: string): string | undefined {
+    return JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')).license
+  }
+
+  /** The binaries of sharp for each system are named by one pattern. */
+  function namesPackage(row: string, name: string): boolean {
+    const named = [...row.matchAll(/`([^`]+)`/g)].map(([, words]) => words)
+    return named.some((words) => (words.endsWith('*') ? name.startsWith(words.slice(0, -1)) : words === name))
+  }
 })

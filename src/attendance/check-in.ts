@@ -3,7 +3,6 @@ import type { FaceEngine } from '../face/engine.ts'
 import type { Analysis } from '../face/pipeline.ts'
 import { noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
 import type { Gallery, Identification } from '../gallery/gallery.ts'
-import { recordMatch } from '../gallery/templates.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
@@ -12,12 +11,12 @@ import { type Decision, decide, type Liveness, type PadPolicy, type PunchType, t
 import {
   type Answer,
   findKiosk,
-  findRemembered,
   insertDecision,
   insertPunch,
   lastPunch,
   lockActivePerson,
   lockKey,
+  type NewDecision,
   type Punch,
   type Remembered,
   remember,
@@ -71,12 +70,9 @@ const LIVENESS: Liveness = 'unavailable'
 export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise<CheckResult> {
   const { db, clock } = deps
   const now = clock.now()
-  await requireKiosk(db, request.deviceId)
   const { idempotency } = request
-  if (idempotency) {
-    const remembered = await findRemembered(db, request.deviceId, idempotency.key)
-    if (remembered) return { answer: replay(remembered, idempotency.requestHash), replayed: true }
-  }
+  const remembered = await admit(db, request)
+  if (remembered) return replayed(remembered, request)
   try {
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
     const analysis = await deps.queue.run(`kiosk ${request.deviceId}`, () =>
@@ -90,24 +86,26 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   }
 }
 
-async function requireKiosk(
+/** Refuses a kiosk that may not check anybody in; resolves to what the request was answered before, if it was. */
+async function admit(
   db: Database | DatabaseTransaction,
-  deviceId: string,
+  { deviceId, idempotency }: CheckRequest,
   lock = false,
-): Promise<void> {
-  const kiosk = await findKiosk(db, deviceId, lock)
+): Promise<Remembered | undefined> {
+  const kiosk = await findKiosk(db, deviceId, idempotency?.key, lock)
   if (!kiosk)
     throw new AppError('unknown_device', `The device ${deviceId} is not registered. Register it first.`)
-  if (!kiosk.is_active) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
+  if (!kiosk.isActive) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
+  return kiosk.remembered
 }
 
-function replay({ requestHash, answer }: Remembered, presentHash: string): CheckAnswer {
-  if (requestHash !== presentHash)
+function replayed({ requestHash, answer }: Remembered, { idempotency }: CheckRequest): CheckResult {
+  if (requestHash !== idempotency?.requestHash)
     throw new AppError(
       'idempotency_key_reused',
       'This Idempotency-Key was used for another request. Take a new one.',
     )
-  if (answer.status === 200) return answer.body
+  if (answer.status === 200) return { answer: answer.body, replayed: true }
   throw new AppError(answer.body.code, answer.body.message, answer.body.details)
 }
 
@@ -140,11 +138,12 @@ async function decideAndStore(
   // What cannot be compared leaves nothing behind.
   refuse(first, analysis)
 
-  const stored = await deps.db.transaction().execute(async (trx) => {
-    // Once more: it may have been removed while the networks ran.
-    await requireKiosk(trx, request.deviceId, true)
-    const known = await claimKey(trx, request)
-    if (known) return { answer: replay(known, request.idempotency!.requestHash), replayed: true }
+  return deps.db.transaction().execute(async (trx) => {
+    // Of two requests with one key the second waits here, and finds what the first was answered.
+    if (request.idempotency) await lockKey(trx, request.deviceId, request.idempotency.key)
+    // Once more: the kiosk may have been removed while the networks ran.
+    const remembered = await admit(trx, request, true)
+    if (remembered) return replayed(remembered, request)
     const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
     const person = best && (await lockActivePerson(trx, best.employeeId))
     const last = person && (await lastPunch(trx, best.employeeId, request.requested, now, deps.timeZone))
@@ -154,35 +153,17 @@ async function decideAndStore(
     const answer = await store(trx, deps, request, { analysis, found: found!, rules, decision, last, now })
     if (request.idempotency) {
       const { key, requestHash } = request.idempotency
-      await remember(
-        trx,
-        request.deviceId,
-        key,
-        { requestHash, answer: { status: 200, body: answer as Checked } },
-        now,
-      )
+      const body = answer as Checked
+      await remember(trx, request.deviceId, key, { requestHash, answer: { status: 200, body } }, now)
     }
-    return { answer, replayed: false, matched: decision.outcome === 'identified' ? best : undefined }
+    return { answer, replayed: false }
   })
-  // After the commit, and never able to undo it.
-  if (stored.matched)
-    await recordMatch(deps.db, stored.matched.templateId, stored.matched.confidence, now).catch(
-      (error: unknown) => deps.log.error({ err: error }, 'a match could not be counted'),
-    )
-  return { answer: stored.answer, replayed: stored.replayed }
 }
 
 function refuse(decision: Decision, analysis: Analysis): void {
   if (analysis.kind === 'no_face') throw noFace()
   if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)
   if (decision.outcome === 'poor_quality') throw poorQuality(analysis.face.quality, MIN_CHECK_QUALITY)
-}
-
-/** Of two requests with one key the second waits here, and finds what the first was answered. */
-async function claimKey(trx: DatabaseTransaction, request: CheckRequest): Promise<Remembered | undefined> {
-  if (!request.idempotency) return undefined
-  await lockKey(trx, request.deviceId, request.idempotency.key)
-  return findRemembered(trx, request.deviceId, request.idempotency.key)
 }
 
 async function rememberRefusal(
@@ -197,7 +178,7 @@ async function rememberRefusal(
   try {
     await db.transaction().execute(async (trx) => {
       await lockKey(trx, deviceId, key)
-      if (await findRemembered(trx, deviceId, key)) return
+      if ((await findKiosk(trx, deviceId, key))?.remembered) return
       const answer: Answer = { status: 'refused', body: { code, message, details } }
       await remember(trx, deviceId, key, { requestHash, answer }, now)
     })
@@ -224,7 +205,7 @@ async function store(
 ): Promise<CheckAnswer> {
   const { found, decision, last, now } = conclusion
   const [best] = found.candidates
-  const decisionId = await insertDecision(trx, {
+  const record: NewDecision = {
     deviceId: request.deviceId,
     outcome: decision.outcome,
     employeeId: 'employeeId' in decision ? decision.employeeId : null,
@@ -234,29 +215,27 @@ async function store(
     duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
     record: describe(request, conclusion),
     now,
-  })
-  const base = { success: true as const, liveness: LIVENESS, decision_id: decisionId }
+  }
+  const base = { success: true as const, liveness: LIVENESS }
   if (decision.outcome === 'identified') {
     const { employeeId, type } = decision
-    const punch = {
-      employeeId,
-      deviceId: request.deviceId,
-      type,
-      confidence: best.confidence,
-      liveness: LIVENESS,
-    }
-    const attendanceId = await insertPunch(trx, { ...punch, decisionId, now })
+    const { confidence, templateId } = best
+    const punch = { employeeId, type, confidence, liveness: LIVENESS, templateId }
+    const { decisionId, punchId } = await insertPunch(trx, record, punch)
     return {
       ...base,
-      ...whoWasRecognised(best, type, attendanceId, now),
+      decision_id: decisionId,
+      ...whoWasRecognised(best, type, punchId, now),
       code: 'identified',
       message: type === 'IN' ? 'Checked in' : 'Checked out',
       duplicate: false,
     }
   }
+  const decision_id = await insertDecision(trx, record)
   if (decision.outcome === 'duplicate' && last)
     return {
       ...base,
+      decision_id,
       ...whoWasRecognised(best, last.type, last.id, last.at),
       code: 'duplicate',
       message: `Already checked ${last.type === 'IN' ? 'in' : 'out'} at ${clockTime(last.at, deps.timeZone)}`,
@@ -264,6 +243,7 @@ async function store(
     }
   return {
     ...base,
+    decision_id,
     recognized: false,
     code: decision.outcome as Checked['code'],
     message: messages[decision.outcome] ?? 'Face not recognized',

@@ -1,17 +1,29 @@
 import { type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely'
 import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
+import { countMatch } from '../gallery/templates.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { Liveness, Outcome, PunchType } from './decide.ts'
 import type { Checked, PunchQuery } from './schema.ts'
 
-/** The kiosk of a check, or undefined when nobody registered it; with `lock` not deleted until the transaction ends. */
+/**
+ * The kiosk of a check, or undefined when nobody registered it; with what a request of this key was answered before.
+ * With `lock` it is not deleted until the transaction ends.
+ */
 export async function findKiosk(
   db: Database | DatabaseTransaction,
   deviceId: string,
+  key: string | undefined,
   lock = false,
-): Promise<{ is_active: boolean } | undefined> {
-  const query = db.selectFrom('devices').select('is_active').where('device_id', '=', deviceId)
-  return (lock ? query.forKeyShare() : query).executeTakeFirst()
+): Promise<{ isActive: boolean; remembered: Remembered | undefined } | undefined> {
+  const query = db
+    .selectFrom('devices')
+    .leftJoin('idempotency_keys as known', (join) =>
+      join.onRef('known.device_id', '=', 'devices.device_id').on('known.key', '=', key ?? null),
+    )
+    .select(['devices.is_active', 'known.request_hash', 'known.answer'])
+    .where('devices.device_id', '=', deviceId)
+  const row = await (lock ? query.forKeyShare('devices') : query).executeTakeFirst()
+  return row && { isActive: row.is_active, remembered: toRemembered(row) }
 }
 
 /**
@@ -77,52 +89,70 @@ export interface NewDecision {
   now: Date
 }
 
+/** The row of a decision, as far as it is known before it is written. */
+function decisionRow(decision: NewDecision) {
+  return {
+    created_at: decision.now,
+    device_id: decision.deviceId,
+    kind: 'face' as const,
+    outcome: decision.outcome,
+    employee_id: decision.employeeId,
+    confidence: decision.confidence,
+    pack: decision.pack,
+    calibration_id: decision.calibrationId,
+    duplicate_of: decision.duplicateOf,
+    record: JSON.stringify(decision.record),
+  }
+}
+
+/** Writes a decision that made no punch. Returns its id. */
 export async function insertDecision(trx: DatabaseTransaction, decision: NewDecision): Promise<number> {
   const { id } = await trx
     .insertInto('decisions')
-    .values({
-      created_at: decision.now,
-      device_id: decision.deviceId,
-      kind: 'face',
-      outcome: decision.outcome,
-      employee_id: decision.employeeId,
-      confidence: decision.confidence,
-      pack: decision.pack,
-      calibration_id: decision.calibrationId,
-      duplicate_of: decision.duplicateOf,
-      record: JSON.stringify(decision.record),
-    })
+    .values(decisionRow(decision))
     .returning('id')
     .executeTakeFirstOrThrow()
   return id
 }
 
+export interface NewPunch {
+  employeeId: string
+  type: PunchType
+  confidence: number
+  liveness: Liveness
+  /** The template that the face resembled most. */
+  templateId: number
+}
+
+/**
+ * Writes a decision, its punch, and that the template was matched once more: in one statement, because every one costs
+ * the embedded database a turn. Returns the ids.
+ */
 export async function insertPunch(
   trx: DatabaseTransaction,
-  punch: {
-    employeeId: string
-    deviceId: string
-    type: PunchType
-    confidence: number
-    liveness: Liveness
-    decisionId: number
-    now: Date
-  },
-): Promise<number> {
-  const { id } = await trx
-    .insertInto('attendance')
-    .values({
-      employee_id: punch.employeeId,
-      device_id: punch.deviceId,
-      timestamp: punch.now,
-      attendance_type: punch.type,
-      confidence_score: punch.confidence,
-      liveness: punch.liveness,
-      decision_id: punch.decisionId,
-    })
-    .returning('id')
+  decision: NewDecision,
+  punch: NewPunch,
+): Promise<{ decisionId: number; punchId: number }> {
+  return trx
+    .with('decision', (db) => db.insertInto('decisions').values(decisionRow(decision)).returning('id'))
+    .with('punch', (db) =>
+      db
+        .insertInto('attendance')
+        .values(({ selectFrom }) => ({
+          employee_id: punch.employeeId,
+          device_id: decision.deviceId,
+          timestamp: decision.now,
+          attendance_type: punch.type,
+          confidence_score: punch.confidence,
+          liveness: punch.liveness,
+          decision_id: selectFrom('decision').select('id'),
+        }))
+        .returning('id'),
+    )
+    .with('matched', (db) => countMatch(db, punch.templateId, punch.confidence, decision.now))
+    .selectFrom(['decision', 'punch'])
+    .select(['decision.id as decisionId', 'punch.id as punchId'])
     .executeTakeFirstOrThrow()
-  return id
 }
 
 /** What a request was answered: a check's body, or a refusal's code, sentence and further keys. */
@@ -135,19 +165,10 @@ export interface Remembered {
   answer: Answer
 }
 
-/** What a request with this key was answered before. */
-export async function findRemembered(
-  db: Database | DatabaseTransaction,
-  deviceId: string,
-  key: string,
-): Promise<Remembered | undefined> {
-  const row = await db
-    .selectFrom('idempotency_keys')
-    .select(['request_hash', 'answer'])
-    .where('device_id', '=', deviceId)
-    .where('key', '=', key)
-    .executeTakeFirst()
-  return row && { requestHash: row.request_hash, answer: row.answer as unknown as Answer }
+function toRemembered(row: { request_hash: string | null; answer: unknown }): Remembered | undefined {
+  return row.request_hash === null
+    ? undefined
+    : { requestHash: row.request_hash, answer: row.answer as Answer }
 }
 
 /** Remembers an answer in the transaction that makes its punch. */

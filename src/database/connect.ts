@@ -25,8 +25,8 @@ export interface OpenDatabase {
 
 /**
  * Opens the PostgreSQL at `url`, or without one the embedded PostgreSQL in `dataDir`/postgres.
- * A server that is still starting is waited for, up to 15 s. Throws an Error with a sentence for the operator,
- * which never holds the password.
+ * A server that is still starting is waited for, up to 15 s; a host name that is not known is not. Throws an Error
+ * with a sentence for the operator, which never holds the password.
  */
 export async function openDatabase(options: {
   url?: string
@@ -77,7 +77,8 @@ async function waitForServer(db: Database, url: string, log?: Logger): Promise<s
     try {
       return await readVersion(db)
     } catch (error) {
-      if (!isConnectionError(error)) throw new Error(explain(error, url), { cause: error })
+      if (!isConnectionError(error) || isUnknownHost(error))
+        throw new Error(explain(error, url), { cause: error })
       if (Date.now() > deadline) {
         throw new Error(
           `The PostgreSQL server ${describe(url)} did not answer within ${startPatienceMs / 1000} s ` +
@@ -91,8 +92,19 @@ async function waitForServer(db: Database, url: string, log?: Logger): Promise<s
   }
 }
 
+/** A name that nobody knows does not become known by waiting: it is mistyped, or the name service is not set up. */
+function isUnknownHost(error: unknown): boolean {
+  return ['ENOTFOUND', 'EAI_AGAIN'].includes(codeOf(error) ?? '')
+}
+
 function explain(error: unknown, url: string): string {
   const code = codeOf(error)
+  if (isUnknownHost(error)) {
+    return (
+      `The host name of the PostgreSQL server ${describe(url)} is not known to this machine (${code}). ` +
+      'Correct DB_URL, or let the name service know it.'
+    )
+  }
   if (code === '28P01' || code === '28000') {
     return `The PostgreSQL server ${describe(url)} refused the user or the password of DB_URL.`
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -69,9 +70,28 @@ export function embeddedPool(pglite: PGlite): pg.Pool {
   return poolOn(createPgConfig(pglite))
 }
 
+/** More than there are statements of fixed text; lists of any length make others. */
+const maxPrepared = 500
+
+/** A client whose statements are parsed and planned once: of a short one that is most of the cost. */
+class PreparingClient extends pg.Client {
+  readonly #names = new Map<string, string>()
+
+  // Kysely's way of asking is the only one that is prepared.
+  override query(...words: unknown[]): never {
+    const [text, values] = words
+    if (typeof text !== 'string' || !Array.isArray(values) || words.length > 2)
+      return super.query(...(words as [string])) as never
+    if (values.length > 0 && !this.#names.has(text) && this.#names.size < maxPrepared)
+      this.#names.set(text, createHash('sha256').update(text).digest('hex').slice(0, 32))
+    return super.query({ name: this.#names.get(text), text, values }) as never
+  }
+}
+
 function poolOn(config: ReturnType<typeof createPgConfig>): pg.Pool {
   const pool = new pg.Pool({
     ...(config as object),
+    Client: PreparingClient,
     // PGlite is one session: a second client would run inside the first one's transaction.
     max: 1,
     idleTimeoutMillis: 0,

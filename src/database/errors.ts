@@ -49,12 +49,6 @@ export function isConnectionError(error: unknown): boolean {
   return error.cause !== undefined && isConnectionError(error.cause)
 }
 
-/** True when a row with the same key exists already; `constraint` limits it to that constraint or index. */
-export function isUniqueViolation(error: unknown, constraint?: string): boolean {
-  if (!(error instanceof Error) || codeOf(error) !== '23505') return false
-  return constraint === undefined || (error as { constraint?: unknown }).constraint === constraint
-}
-
 /** The SQLSTATE or the system's code of an error. */
 export function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code

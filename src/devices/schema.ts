@@ -6,7 +6,7 @@ import { optionalText, text } from '../shared/http.ts'
 export const deletedMark = ' [DELETED]'
 
 /** Words that are routes below /devices, or may become some. */
-const reservedIds = new Set(['register', 'heartbeat', 'cleanup', 'pair', 'pairing', 'discover', '.', '..'])
+const reservedIds = new Set(['register', 'heartbeat', 'cleanup', 'pair', 'pairing', 'discover'])
 
 /** A device's own id, as it stands in forms. It may name a device that does not exist. */
 export const deviceId = z
@@ -19,7 +19,9 @@ export const deviceId = z
   .describe('Identifies a kiosk, for example KIOSK_001')
 
 const newDeviceId = deviceId
-  .refine((id) => !/^[0-9]+$/.test(id), { error: 'must not consist of digits alone' })
+  // Of whatever script: people read them as the device's number.
+  .refine((id) => !/^\p{Nd}+$/u.test(id), { error: 'must not consist of digits alone' })
+  .refine((id) => !/^\.+$/.test(id), { error: 'must not consist of dots alone' })
   .refine((id) => !reservedIds.has(id.toLowerCase()), { error: 'is a reserved word' })
 
 const name = text(200).refine((value) => !value.endsWith(deletedMark.trim()), {

@@ -3,7 +3,7 @@ import { optionalText, text } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
 
 /** Words that are routes below /employees, or may become some. */
-const reservedIds = new Set(['departments', 'stats', 'import', 'export', 'search', 'new', '.', '..'])
+const reservedIds = new Set(['departments', 'stats', 'import', 'export', 'search', 'new'])
 
 const idCharacters = /^[\p{L}\p{M}\p{Nd}_.-]{1,64}$/u
 
@@ -15,9 +15,9 @@ export const employeeId = z
   .regex(idCharacters, { error: 'must be 1 to 64 letters, digits, "_", "-" or "."' })
   .describe('Identifies an employee, for example EMP_001')
 
-const newEmployeeId = employeeId.refine((id) => !reservedIds.has(id.toLowerCase()), {
-  error: 'is a reserved word',
-})
+const newEmployeeId = employeeId
+  .refine((id) => !reservedIds.has(id.toLowerCase()), { error: 'is a reserved word' })
+  .refine((id) => !/^\.+$/.test(id), { error: 'must not consist of dots alone' })
 
 const email = optionalText(254).refine((value) => value == null || /^[^\s@]+@[^\s@]+$/.test(value), {
   error: 'must look like name@example.com',
@@ -69,11 +69,16 @@ export const employeeQuery = pageQuery.extend({
   ),
 })
 
+/** Not z.record, which leaves out `__proto__`: a department may be called anything. */
+const headCounts = z
+  .custom<Record<string, number>>()
+  .meta({ type: 'object', additionalProperties: { type: 'number' } })
+
 export const statsSchema = z.object({
   total_employees: z.number(),
   active_employees: z.number(),
   inactive_employees: z.number(),
-  by_department: z.record(z.string(), z.number()),
+  by_department: headCounts,
   without_department: z.number(),
 })
 

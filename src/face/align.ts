@@ -1,4 +1,5 @@
 import type { Picture } from './decode.ts'
+import { growTo, instantiateKernel, type KernelMemory } from './kernel.ts'
 
 export type Point = readonly [x: number, y: number]
 
@@ -63,7 +64,8 @@ export interface Normalization {
 /**
  * Cuts a size x size crop out of the picture: 3 planes of `size * size` floats, written to `out` at `offset`.
  * `toPicture` maps crop pixels to picture pixels; what lies outside the picture is black.
- * Bilinear; where the crop is coarser than the picture, the mean of several samples, so that nothing aliases.
+ * Bilinear, from the picture or from its half, quarter ... whichever is nearest to the crop's resolution, so that
+ * nothing aliases (Williams 1983, "Pyramidal parametrics"). The picture's pixels must not change between two crops.
  */
 export function warp(
   picture: Picture,
@@ -73,78 +75,75 @@ export function warp(
   out: Float32Array,
   offset = 0,
 ): void {
-  const { data, width, height } = picture
+  if (size > MAX_SIZE_PX) throw new RangeError(`a crop of ${size} pixels is larger than ${MAX_SIZE_PX}`)
+  cutter ??= instantiateKernel<CropKernel>('crop-kernel')
+  const kernel = cutter
+  if (held !== picture) hold(kernel, picture)
   const { a, b, tx, ty } = toPicture
-  const area = size * size
-  const planes = order === 'RGB' ? [0, 1, 2] : [2, 1, 0]
-  const [red, green, blue] = planes.map((plane) => offset + plane * area)
-  const perSide = Math.max(1, Math.round(Math.hypot(a, b)))
-  const weight = 1 / (perSide * perSide * deviation)
-  const [meanR, meanG, meanB] = mean.map((value) => value / deviation)
-  const maxX = width - 1
-  /** Where the samples lie within a crop pixel, in each direction. */
-  const offsets = Float64Array.from({ length: perSide }, (_, k) => (k + 0.5) / perSide)
-  const maxY = height - 1
+  const index = Math.min(Math.max(0, Math.round(Math.log2(Math.hypot(a, b)))), MAX_HALVINGS)
+  const level = levelOf(kernel, index)
+  const shrink = 2 ** index
+  // A pixel's centre is half a pixel from its corner at every level.
+  const [x, y] = [(tx + 0.5) / shrink - 0.5, (ty + 0.5) / shrink - 0.5]
+  const plane = 4 * size * size
+  kernel.warp(
+    ...[level.at, level.width, level.height, a / shrink, b / shrink, x, y, size, 1 / deviation],
+    ...mean.map((value) => value / deviation),
+    ...(order === 'RGB' ? [0, plane, 2 * plane] : [2 * plane, plane, 0]),
+  )
+  out.set(new Float32Array(kernel.memory.buffer, 0, 3 * size * size), offset)
+}
 
-  for (let row = 0, at = 0; row < size; row++) {
-    for (let column = 0; column < size; column++, at++) {
-      let r = 0
-      let g = 0
-      let bl = 0
-      for (let down = 0; down < perSide; down++) {
-        const v = row + offsets[down] - 0.5
-        for (let across = 0; across < perSide; across++) {
-          const u = column + offsets[across] - 0.5
-          const x = a * u - b * v + tx
-          const y = b * u + a * v + ty
-          if (x >= 0 && y >= 0 && x < maxX && y < maxY) {
-            // Nearly every sample: no edge is near. `| 0` makes whole numbers, which are the faster indices.
-            const x0 = x | 0
-            const y0 = y | 0
-            const fx = x - x0
-            const fy = y - y0
-            const w00 = (1 - fx) * (1 - fy)
-            const w01 = fx * (1 - fy)
-            const w10 = (1 - fx) * fy
-            const w11 = fx * fy
-            const i = (y0 * width + x0) * 3
-            const j = i + width * 3
-            r += data[i] * w00 + data[i + 3] * w01 + data[j] * w10 + data[j + 3] * w11
-            g += data[i + 1] * w00 + data[i + 4] * w01 + data[j + 1] * w10 + data[j + 4] * w11
-            bl += data[i + 2] * w00 + data[i + 5] * w01 + data[j + 2] * w10 + data[j + 5] * w11
-          } else if (x > -1 && y > -1 && x < width && y < height) {
-            const x0 = Math.floor(x)
-            const y0 = Math.floor(y)
-            const fx = x - x0
-            const fy = y - y0
-            // Outside the picture is black: a neighbour beyond the edge weighs nothing.
-            const left = x0 >= 0 ? 1 - fx : 0
-            const right = x0 < maxX ? fx : 0
-            const top = y0 >= 0 ? 1 - fy : 0
-            const bottom = y0 < maxY ? fy : 0
-            const upper = Math.max(y0, 0) * width
-            const lower = (y0 < maxY ? y0 + 1 : maxY) * width
-            const before = Math.max(x0, 0)
-            const after = x0 < maxX ? x0 + 1 : maxX
-            const w00 = left * top
-            const w01 = right * top
-            const w10 = left * bottom
-            const w11 = right * bottom
-            const i00 = (upper + before) * 3
-            const i01 = (upper + after) * 3
-            const i10 = (lower + before) * 3
-            const i11 = (lower + after) * 3
-            r += data[i00] * w00 + data[i01] * w01 + data[i10] * w10 + data[i11] * w11
-            g += data[i00 + 1] * w00 + data[i01 + 1] * w01 + data[i10 + 1] * w10 + data[i11 + 1] * w11
-            bl += data[i00 + 2] * w00 + data[i01 + 2] * w01 + data[i10 + 2] * w10 + data[i11 + 2] * w11
-          }
-        }
-      }
-      out[red + at] = r * weight - meanR
-      out[green + at] = g * weight - meanG
-      out[blue + at] = bl * weight - meanB
-    }
+interface CropKernel {
+  halve(from: number, width: number, height: number, to: number): void
+  warp(...numbers: number[]): void
+}
+
+/** A picture in the kernel's memory. */
+interface Level {
+  at: number
+  width: number
+  height: number
+}
+
+let cutter: ReturnType<typeof instantiateKernel<CropKernel>> | undefined
+/** The picture that lies in the kernel's memory behind the crop, with its halves as far as they were needed. */
+let held: Picture | undefined
+let levels: Level[] = []
+
+/** More than any face network takes. */
+const MAX_SIZE_PX = 640
+/** A picture of the working size is one of 12 pixels then. */
+const MAX_HALVINGS = 7
+
+function hold(kernel: { memory: KernelMemory }, picture: Picture): void {
+  const { data, width, height } = picture
+  const at = 3 * 4 * MAX_SIZE_PX * MAX_SIZE_PX
+  // The halves take a third of the picture and their borders.
+  growTo(kernel.memory, at + 2 * bytesOf(picture) + 65_536)
+  const memory = new Uint8Array(kernel.memory.buffer, at)
+  memory.fill(0, 0, bytesOf(picture))
+  for (let row = 0; row < height; row++)
+    memory.set(data.subarray(row * width * 3, (row + 1) * width * 3), ((row + 1) * (width + 2) + 1) * 3)
+  held = picture
+  levels = [{ at, width, height }]
+}
+
+function levelOf(kernel: CropKernel & { memory: KernelMemory }, index: number): Level {
+  while (levels.length <= index) {
+    const last = levels[levels.length - 1]
+    const { at, width, height } = last
+    const half = { at: at + bytesOf(last), width: width >> 1, height: height >> 1 }
+    new Uint8Array(kernel.memory.buffer, half.at, bytesOf(half)).fill(0)
+    kernel.halve(at, width, height, half.at)
+    levels.push(half)
   }
+  return levels[index]
+}
+
+/** With the border of one pixel. */
+function bytesOf({ width, height }: { width: number; height: number }): number {
+  return (width + 2) * (height + 2) * 3
 }
 
 /** Writes the left-right mirror image of a crop of three planes. */

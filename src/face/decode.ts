@@ -74,17 +74,6 @@ export async function decode(bytes: Uint8Array): Promise<Picture> {
   }
 }
 
-/** Scales a picture to exactly width x height. */
-export async function resize(picture: Picture, width: number, height: number): Promise<Picture> {
-  const data = await sharp(picture.data, {
-    raw: { width: picture.width, height: picture.height, channels: 3 },
-  })
-    .resize(width, height, { fit: 'fill', kernel: 'linear' })
-    .raw()
-    .toBuffer()
-  return { data, width, height }
-}
-
 function grayToRgb(data: Uint8Array, channels: number): Uint8Array {
   const pixels = data.length / channels
   const rgb = new Uint8Array(pixels * 3)

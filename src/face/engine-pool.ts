@@ -1,8 +1,9 @@
 import { extname } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
-import type { FaceEngine } from './engine.ts'
+import { counted, type FaceEngine } from './engine.ts'
 import { humanV1 } from './packs/human-v1.ts'
 import type { Analysis, Choice } from './pipeline.ts'
 
@@ -28,42 +29,79 @@ interface Pending {
   worker: Worker
 }
 
+/** Between two attempts to replace a worker. */
+const PAUSE_MS = 1000
+
 /**
  * The face engine in `size` threads of its own. ONNX Runtime's `run` for Node computes on the thread that calls it, so
  * that an engine on the main thread would hold up every other request for as long as a network runs.
  *
- * Rejects when a worker cannot start. A worker that dies later fails what it was doing with `model_failure` and is
- * replaced; until then `ready()` is false.
+ * Rejects when a worker cannot start; none is left then. A worker that dies later fails what it was doing with
+ * `model_failure` and is replaced, however many attempts that takes. From a failure on, `ready()` is false until an
+ * analysis works again or, if nobody asks for one, until a replacement is up. `close` fails what is still under way.
  */
 export async function startEnginePool(size: number, clock: Clock = systemClock): Promise<FaceEngine> {
   const pending = new Map<number, Pending>()
-  const load = new Map<Worker, number>()
-  const since = clock.now()
+  /** All threads, with those that are still starting. */
+  const threads = new Set<Worker>()
+  /** Those that can be asked. */
+  const workers = new Set<Worker>()
+  const work = counted(ask, clock)
   let nextId = 0
-  let analyses = 0
-  let totalMs = 0
-  let failing = false
   let closed = false
 
-  async function addWorker(): Promise<void> {
+  /** Resolves when the worker can be asked, rejects when it dies before that. */
+  function addWorker(): Promise<void> {
     const worker = new Worker(new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url))
-    await new Promise<void>((resolve, reject) => {
-      worker.once('error', reject)
-      worker.once('message', () => resolve())
+    threads.add(worker)
+    return new Promise((resolve, reject) => {
+      let cause: unknown
+      worker.on('message', (answer: Answer) => {
+        if (answer !== 'ready') return settle(answer)
+        workers.add(worker)
+        resolve()
+      })
+      worker.on('error', (error) => {
+        cause = error
+      })
+      // Always the last event, and the only one of a worker that is terminated.
+      worker.on('exit', () => {
+        threads.delete(worker)
+        reject(cause ?? new Error('the face engine ended while it was starting'))
+        if (workers.delete(worker)) bury(worker, cause)
+      })
     })
-    worker.removeAllListeners('error')
-    worker.on('message', settle)
-    worker.on('error', () => {})
-    worker.on('exit', () => replace(worker))
-    load.set(worker, 0)
   }
 
-  function settle(answer: Answer): void {
-    if (answer === 'ready') return
+  /** Fails what the dead worker was doing and sees to its replacement. */
+  function bury(worker: Worker, cause: unknown): void {
+    work.setReady(false)
+    for (const [id, task] of pending) {
+      if (task.worker !== worker) continue
+      pending.delete(id)
+      task.reject(
+        closed ? stopping() : new AppError('model_failure', 'The face engine failed; try again.', {}, cause),
+      )
+    }
+    void replaceWorker()
+  }
+
+  async function replaceWorker(): Promise<void> {
+    while (!closed) {
+      try {
+        await addWorker()
+        work.setReady(true)
+        return
+      } catch {
+        await setTimeout(PAUSE_MS, undefined, { ref: false })
+      }
+    }
+  }
+
+  function settle(answer: Exclude<Answer, 'ready'>): void {
     const task = pending.get(answer.id)
     if (!task) return
     pending.delete(answer.id)
-    load.set(task.worker, (load.get(task.worker) ?? 1) - 1)
     if ('analysis' in answer) {
       task.resolve(answer.analysis)
       return
@@ -76,54 +114,38 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
     )
   }
 
-  function replace(worker: Worker): void {
-    load.delete(worker)
-    if (closed) return
-    failing = true
-    for (const [id, task] of pending) {
-      if (task.worker !== worker) continue
-      pending.delete(id)
-      task.reject(new AppError('model_failure', 'The face engine failed; try again.'))
-    }
-    addWorker().catch(() => setTimeout(() => replace(worker), 1000).unref())
+  async function ask(bytes: Uint8Array, choice: Choice): Promise<Analysis> {
+    if (closed) throw stopping()
+    const worker = idlest()
+    const id = nextId++
+    return new Promise((resolve, reject) => {
+      // First, so that nothing is pending when it throws.
+      worker.postMessage({ id, bytes, choice } satisfies Task)
+      pending.set(id, { resolve, reject, worker })
+    })
   }
 
   /** The worker with the least to do. */
   function idlest(): Worker {
-    const [first] = [...load].sort(([, one], [, other]) => one - other)
+    const load = (worker: Worker) => [...pending.values()].filter((task) => task.worker === worker).length
+    const [first] = [...workers].sort((one, other) => load(one) - load(other))
     if (!first)
       throw new AppError('model_failure', 'The face engine is starting again; try again in a moment.')
-    return first[0]
+    return first
   }
 
-  await Promise.all(Array.from({ length: size }, addWorker))
-
-  return {
-    pack: humanV1,
-    async analyse(bytes, choice = 'only') {
-      const start = performance.now()
-      const worker = idlest()
-      const id = nextId++
-      load.set(worker, (load.get(worker) ?? 0) + 1)
-      try {
-        const analysis = await new Promise<Analysis>((resolve, reject) => {
-          pending.set(id, { resolve, reject, worker })
-          worker.postMessage({ id, bytes, choice } satisfies Task)
-        })
-        failing = false
-        analyses++
-        totalMs += performance.now() - start
-        return analysis
-      } catch (error) {
-        failing ||= error instanceof AppError && error.code === 'model_failure'
-        throw error
-      }
-    },
-    ready: () => !failing,
-    performance: () => ({ analyses, meanMs: analyses === 0 ? 0 : totalMs / analyses, since }),
-    async close() {
-      closed = true
-      for (const worker of load.keys()) await worker.terminate()
-    },
+  async function close(): Promise<void> {
+    closed = true
+    await Promise.all([...threads].map((worker) => worker.terminate()))
   }
+
+  try {
+    await Promise.all(Array.from({ length: size }, addWorker))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { pack: humanV1, ...work, close }
 }
+
+const stopping = () => new AppError('stopping', 'The face engine is stopping; try again in a moment.')

@@ -39,29 +39,46 @@ export interface EnginePerformance {
 export async function startEngine(clock: Clock = systemClock): Promise<FaceEngine> {
   const networks = await openHumanV1()
   const all = [networks.detector, networks.mesh, ...networks.embedders]
+  return {
+    pack: humanV1,
+    ...counted((bytes, choice) => analysePicture(humanV1, networks, bytes, choice), clock),
+    close: async () => {
+      for (const network of all) await network.close()
+    },
+  }
+}
+
+/**
+ * `analyse` with what an engine tells of its work: whether the networks work, how many pictures it has analysed and
+ * how long they took. `setReady` is for what is known without an analysis.
+ */
+export function counted(analyse: (bytes: Uint8Array, choice: Choice) => Promise<Analysis>, clock: Clock) {
   const since = clock.now()
   let analyses = 0
   let totalMs = 0
-  let failing = false
+  let working = true
   return {
-    pack: humanV1,
-    analyse: async (bytes, choice = 'only') => {
+    async analyse(bytes: Uint8Array, choice: Choice = 'only'): Promise<Analysis> {
       const start = performance.now()
       try {
-        const analysis = await analysePicture(humanV1, networks, bytes, choice)
-        failing = false
+        const analysis = await analyse(bytes, choice)
+        working = true
         analyses++
         totalMs += performance.now() - start
         return analysis
       } catch (error) {
-        failing ||= error instanceof AppError && error.code === 'model_failure'
+        if (error instanceof AppError && error.code === 'model_failure') working = false
         throw error
       }
     },
-    ready: () => !failing,
-    performance: () => ({ analyses, meanMs: analyses === 0 ? 0 : totalMs / analyses, since }),
-    close: async () => {
-      for (const network of all) await network.close()
+    ready: () => working,
+    performance: (): EnginePerformance => ({
+      analyses,
+      meanMs: analyses === 0 ? 0 : totalMs / analyses,
+      since,
+    }),
+    setReady(ready: boolean): void {
+      working = ready
     },
   }
 }

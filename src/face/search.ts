@@ -1,6 +1,5 @@
 /** Exact nearest people in the gallery: every template as a row of Float32 matrices in WebAssembly memory. */
-import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { growTo, instantiateKernel, type KernelMemory, loadKernel } from './kernel.ts'
 
 /** One person found: the best of their templates, and which one it was. */
 export interface Match {
@@ -9,8 +8,6 @@ export interface Match {
   score: number
   /** Position in the vectors that were given to `set`. */
   templateIndex: number
-  /** Row in `scores`; valid until the next `set` or `remove`. */
-  row: number
 }
 
 interface Person {
@@ -22,21 +19,12 @@ interface Person {
 }
 
 interface Kernel {
-  memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+  memory: KernelMemory
   dots(matrix: number, rows: number, dimension: number, query: number, out: number): void
   pass(matrix: number, floats: number): number
 }
 
-/** Node's types leave WebAssembly to the browser's library; this is all that is needed of it. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object
-  Instance: new (module: object) => { exports: object }
-}
-
-const pageBytes = 65_536
-const kernelFile = new URL('../../build/search-kernel.wasm', import.meta.url)
-/** The compiled kernel: code without state, so that all matrices share it. */
-let kernelModule: object | undefined
+const kernelName = 'search-kernel'
 
 /** A matrix of templates, grouped by person. Synchronous: a search never sees half a change. */
 export class GalleryMatrix {
@@ -68,7 +56,7 @@ export class GalleryMatrix {
     // 2 GiB leaves room for the scores, and keeps every count inside the kernel's signed 32 bits.
     const rowsThatFit = 2 ** 31 / (4 * roundUp(dimension, 16))
     this.#rowsPerSegment = Math.min(roundUp(rowsPerSegment, 4), Math.floor(rowsThatFit / 4) * 4)
-    kernelModule ??= loadKernel()
+    loadKernel(kernelName)
   }
 
   /** The number of people with at least one template. */
@@ -165,7 +153,7 @@ export class GalleryMatrix {
     }
     return best.map((row) => {
       const person = this.#people[this.#owners[row]]
-      return { key: person.key, score: scores[row], templateIndex: person.rows.indexOf(row), row }
+      return { key: person.key, score: scores[row], templateIndex: person.rows.indexOf(row) }
     })
   }
 
@@ -220,7 +208,7 @@ export class GalleryMatrix {
   #reserve(rows: number): void {
     try {
       for (let i = 0, row = 0; row < rows; i++, row += this.#rowsPerSegment) {
-        this.segments[i] ??= new Segment(kernelModule!, this.dimension, this.#rowsPerSegment)
+        this.segments[i] ??= new Segment(this.dimension, this.#rowsPerSegment)
         this.segments[i].reserve(Math.min(this.#rowsPerSegment, rows - row))
       }
     } catch (cause) {
@@ -265,7 +253,7 @@ export class GalleryMatrix {
 
 /** Up to a fixed number of rows in a WebAssembly memory of their own, which grows in place. */
 class Segment {
-  readonly #kernel: Kernel
+  readonly #kernel = instantiateKernel<Kernel>(kernelName)
   readonly #dimension: number
   /** Floats that a row takes: the dimension, padded as the kernel wants it. */
   readonly #stride: number
@@ -275,8 +263,7 @@ class Segment {
   #capacity = 0
   #floats = new Float32Array(0)
 
-  constructor(module: object, dimension: number, maxRows: number) {
-    this.#kernel = new WebAssembly.Instance(module).exports as Kernel
+  constructor(dimension: number, maxRows: number) {
     this.#dimension = dimension
     this.#stride = roundUp(dimension, 16)
     this.#maxRows = maxRows
@@ -290,7 +277,7 @@ class Segment {
     const capacity = Math.min(this.#maxRows, roundUp(Math.max(rows, 2 * this.#capacity, 64), 4))
     const memory = this.#kernel.memory
     const bytes = 4 * (this.#start + capacity * this.#stride)
-    memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / pageBytes))
+    growTo(memory, bytes)
     this.#capacity = capacity
     this.#floats = new Float32Array(memory.buffer)
   }
@@ -324,14 +311,6 @@ class Segment {
   /** Where a row's first float is; its floats lie in fours, each 16 after the one before (see the kernel). */
   #offset(row: number): number {
     return this.#start + Math.floor(row / 4) * 4 * this.#stride + (row % 4) * 4
-  }
-}
-
-function loadKernel(): object {
-  try {
-    return new WebAssembly.Module(readFileSync(kernelFile))
-  } catch (cause) {
-    throw new Error(`Cannot load ${fileURLToPath(kernelFile)}: run \`npm run build\` first.`, { cause })
   }
 }
 

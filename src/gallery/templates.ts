@@ -279,14 +279,14 @@ export async function activeTemplates(
   }
 }
 
-/** Counts a match of a template: how often, when, and the running mean of its confidence. */
-export async function recordMatch(
-  db: Database,
+/** Counts a match of a template: how often, when, and the running mean of its confidence. Part of another statement. */
+export function countMatch(
+  db: Pick<Database, 'updateTable'>,
   templateId: number,
   confidence: number,
   now: Date,
-): Promise<void> {
-  await db
+) {
+  return db
     .updateTable('face_templates')
     .set({
       match_count: sql`match_count + 1`,
@@ -294,7 +294,6 @@ export async function recordMatch(
       avg_match_confidence: sql`(avg_match_confidence * match_count + ${confidence}::double precision) / (match_count + 1)`,
     })
     .where('id', '=', templateId)
-    .execute()
 }
 
 /** All file names that rows refer to. */

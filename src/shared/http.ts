@@ -185,7 +185,7 @@ const frameworkRefusals: Record<string, [ErrorCode, string]> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['upload_too_large', 'The body is too large.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [
     'unsupported_media_type',
-    'The body must be JSON, or a multipart form where files are sent.',
+    'The body must be JSON (application/json), or a multipart form (multipart/form-data) where files are sent.',
   ],
 }
 
@@ -222,7 +222,6 @@ function loggable(error: unknown): Record<string, unknown> {
 export interface UploadedFile {
   buffer: Buffer
   filename: string
-  mimetype: string
 }
 
 /** `schema: { consumes: multipart, body: z.object({ image: uploadedFile, … }) }` makes a route take files. */
@@ -231,17 +230,14 @@ export const multipart = ['multipart/form-data']
 /** A file of a multipart form that is not empty. */
 export const uploadedFile = z
   .custom<UploadedFile>(isUploadedFile, {
-    error: 'must be a file: a part of the form with a filename',
+    error: ({ input }) =>
+      Array.isArray(input)
+        ? 'must be sent once: exactly one file is taken'
+        : 'must be a file: a part of the form with a filename',
     abort: true,
   })
   .refine((file) => file.buffer.length > 0, { error: 'is an empty file' })
   .meta({ type: 'string', format: 'binary' })
-
-/** A field that may be repeated: one or several become a list. */
-export function repeated<T extends z.ZodType>(item: T, max: number) {
-  const asList = (value: unknown) => (value === undefined || Array.isArray(value) ? value : [value])
-  return z.preprocess(asList, z.array(item).min(1).max(max))
-}
 
 function isUploadedFile(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Buffer.isBuffer((value as UploadedFile).buffer)
@@ -271,7 +267,9 @@ export async function registerUploads(app: App, maxFileBytes: number): Promise<v
     if (wanted !== request.isMultipart()) {
       throw new AppError(
         'unsupported_media_type',
-        wanted ? 'The body must be a multipart form (multipart/form-data).' : 'The body must be JSON.',
+        wanted
+          ? 'The body must be a multipart form (multipart/form-data).'
+          : 'The body must be JSON (application/json).',
       )
     }
     if (!wanted) return
@@ -343,13 +341,7 @@ async function readFile(
     chunks.push(chunk)
   }
   if (part.file.truncated) throw tooLarge(maxFileBytes)
-  return {
-    buffer: Buffer.concat(chunks),
-    filename: displayName(part.filename),
-    mimetype: /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(part.mimetype)
-      ? part.mimetype
-      : 'application/octet-stream',
-  }
+  return { buffer: Buffer.concat(chunks), filename: displayName(part.filename) }
 }
 
 /** A client may call a file anything; what is kept of it must be a text that the database accepts. */

@@ -2,8 +2,10 @@ import type { LightMyRequestResponse } from 'fastify'
 import { sql } from 'kysely'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { forgetKeys } from '../../src/attendance/records.ts'
 import type { FaceEngine } from '../../src/face/engine.ts'
 import { AppError } from '../../src/shared/errors.ts'
+import { createWorkQueue } from '../../src/shared/work-queue.ts'
 import { type PortraitName, portrait } from '../face/portraits.ts'
 import {
   enrol,
@@ -423,7 +425,22 @@ describe('an Idempotency-Key', () => {
     running.clock.advance(3_600_000)
     const again = await check({ key: 'event-1' })
     expect(lasting(again)).toEqual(lasting(first))
+    expect([first, again].map(({ headers }) => headers['idempotent-replayed'])).toEqual([undefined, 'true'])
     expect([await punches(), await decisions()].map((rows) => rows.length)).toEqual([1, 1])
+  })
+
+  test('is forgotten once it is old, and no younger one with it', async () => {
+    const start = running.clock.now()
+    for (const key of ['old', 'on the day', 'young']) {
+      await check({ key: key.replaceAll(' ', '-') })
+      running.clock.advance(3_600_000)
+    }
+    expect(await forgetKeys(running.db, new Date(start.getTime() + 3_600_000))).toBe(1)
+    expect(await forgetKeys(running.db, new Date(start.getTime() + 3_600_000))).toBe(0)
+    const left = await running.db.selectFrom('idempotency_keys').select('key').orderBy('created_at').execute()
+    expect(left.map(({ key }) => key)).toEqual(['on-the-day', 'young'])
+    expect((await check({ key: 'old' })).headers).not.toHaveProperty('idempotent-replayed')
+    expect((await check({ key: 'young' })).headers['idempotent-replayed']).toBe('true')
   })
 
   test('may not be used for another request', async () => {
@@ -502,6 +519,51 @@ describe('an Idempotency-Key', () => {
     failing = false
     expect((await check({ key: 'k', company: broken })).json().employee_id).toBe('ANN')
     await broken.close()
+  })
+})
+
+describe('presentation attacks', () => {
+  test('that nobody wants looked for are neither seen nor ruled out', async () => {
+    const off = await testApp({}, { ANTI_SPOOFING_ENABLED: 'false' })
+    await openCompany(off)
+    const answer = (await check({ company: off })).json()
+    expect(answer).toMatchObject({ recognized: true, liveness: 'unavailable' })
+    expect((await punches(off))[0].liveness).toBe('unavailable')
+    expect((await decisions(off))[0].record).toMatchObject({
+      liveness: { state: 'unavailable', policy: 'off' },
+    })
+    const url = '/api/v1/recognition/process'
+    const processed = await off.app.inject({ method: 'POST', url, payload: form({ image: ann }) })
+    expect(processed.json()).toMatchObject({ is_real: null, liveness: 'unavailable' })
+    await off.close()
+  })
+})
+
+describe('too many checks at once', () => {
+  test('are told to come back, over HTTP, and those that were taken are answered', async () => {
+    const gate = gated()
+    const queue = createWorkQueue({ atOnce: 1, maxWaiting: 1, maxWaitingPerKey: 1, maxWaitMs: 30_000 })
+    const busy = await testApp({ queue }, {}, gate.wrap)
+    await registerKiosk(busy, 'GATE')
+    const origin = await busy.app.listen({ host: '127.0.0.1', port: 0 })
+    const send = () =>
+      fetch(`${origin}/api/v1/attendance/check`, {
+        method: 'POST',
+        body: form({ image: ann, device_id: 'GATE' }),
+      })
+    const taken = [send()]
+    await expect.poll(gate.entered).toBe(1)
+    taken.push(send())
+    await expect.poll(() => queue.waiting).toBe(1)
+
+    const refused = await send()
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
+    expect(await refused.json()).toMatchObject({ success: false, code: 'overloaded' })
+    expect((await fetch(`${origin}/health/live`)).status).toBe(200)
+    gate.open()
+    expect((await Promise.all(taken)).map(({ status }) => status)).toEqual([200, 200])
+    expect((await send()).status).toBe(200)
+    await busy.close()
   })
 })
 

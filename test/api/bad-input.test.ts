@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { InjectOptions } from 'fastify'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { groupPhoto, portrait } from '../face/portraits.ts'
 import { enrol, form, registerKiosk, rowCounts, type TestApp, testApp } from '../support/app.ts'
 
@@ -257,7 +258,28 @@ const send = ({ path, body }: Pick<Case, 'path' | 'body'>) =>
 
 /** What only a developer or an intruder wants to read. */
 const innards =
-  /\n\s+at |node_modules|\/(work|tmp|home|root|usr|etc)\/|\.(ts|js|mjs):\d|\b(select|insert|update|delete)\b.+\b(from|into|set)\b|relation "|\bsharp\b|vips|jpeg library|libpng|spng|onnx|tensor|zod|busboy|fastify|kysely|pglite|ECONN|ENOENT|undefined|\[object/i
+  /\n\s+at |node_modules|\/(work|tmp|home|root|usr|etc)\/|\.(ts|js|mjs):\d|\b(select|insert|update|delete)\b.+\b(from|into|set)\b|relation "|\bsharp\b|vips|jpeg library|libpng|spng|onnx|tensor|zod|busboy|fastify|kysely|pglite|ECONN|ENOENT|undefined|\[object|Invalid (input|option|key|element|string|ISO|e-?mail|URL|UUID|date|number)\b|\breceived\b|\bexpected\b|\bToo (big|small)\b|Unrecognized key/i
+
+test('the words of the schemas themselves would be noticed', () => {
+  const { localeError } = z.locales.en()
+  const issues: Parameters<typeof localeError>[0][] = [
+    { code: 'invalid_type', expected: 'string', input: 5 },
+    { code: 'invalid_value', values: ['IN', 'OUT'], input: 'in' },
+    { code: 'invalid_value', values: ['IN'], input: 'in' },
+    { code: 'too_big', origin: 'string', maximum: 3, input: 'aaaa' },
+    { code: 'too_small', origin: 'number', minimum: 3, input: 1 },
+    { code: 'invalid_format', format: 'datetime', input: 'x' },
+    { code: 'invalid_format', format: 'email', input: 'x' },
+    { code: 'invalid_format', format: 'regex', pattern: '/x/', input: 'y' },
+    { code: 'unrecognized_keys', keys: ['a'], input: {} },
+    { code: 'invalid_union', errors: [], input: 5 },
+    { code: 'custom', input: 5 },
+  ]
+  for (const issue of issues) {
+    const words = localeError(issue)
+    expect(typeof words === 'string' ? words : words?.message).toMatch(innards)
+  }
+})
 
 describe('bad input', () => {
   test.each(cases.map((one) => [one.what, one.path.slice(7, 60), one] as const))(

@@ -82,6 +82,7 @@ describe('creating', () => {
     ['a reserved word in capitals', { name: 'A', employee_id: 'Departments' }],
     ['a dot', { name: 'A', employee_id: '.' }],
     ['two dots', { name: 'A', employee_id: '..' }],
+    ['three dots', { name: 'A', employee_id: '...' }],
     ['a slash', { name: 'A', employee_id: 'a/b' }],
     ['an empty id', { name: 'A', employee_id: '' }],
     ['65 characters', { name: 'A', employee_id: 'a'.repeat(65) }],
@@ -209,6 +210,17 @@ describe('listing', () => {
       without_department: 1,
     })
   })
+})
+
+test('a department may be called like anything that JavaScript knows', async () => {
+  for (const department of ['__proto__', 'constructor', 'toString']) await create({ name: 'A', department })
+  expect((await get('/departments')).json()).toEqual(['__proto__', 'constructor', 'toString'])
+  const { by_department } = (await get('/stats')).json()
+  expect(Object.entries(by_department).sort()).toEqual([
+    ['__proto__', 1],
+    ['constructor', 1],
+    ['toString', 1],
+  ])
 })
 
 describe('one employee', () => {

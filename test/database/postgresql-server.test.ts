@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import dns from 'node:dns'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -6,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { sql } from 'kysely'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { openDatabase } from '../../src/database/connect.ts'
 import { isConnectionError } from '../../src/database/errors.ts'
 import { migrationStatus } from '../../src/database/migrate.ts'
@@ -74,6 +75,28 @@ test('a database that does not exist is refused at once', async () => {
   const error = await refusal(openDatabase({ url: databaseUrl(url, 'nowhere'), dataDir: '' }))
   expect(error.message).toMatch(/\(database nowhere, user \w+\) has no such database/)
 })
+
+test.each(['ENOTFOUND', 'EAI_AGAIN'])(
+  'a host name that is not known (%s) is refused at once',
+  async (code) => {
+    // Nobody is asked: what a name service says of a name depends on the network.
+    const asked: string[] = []
+    const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((host: string, ...rest: unknown[]) => {
+      asked.push(host)
+      const answer = rest.at(-1) as (error: Error) => void
+      process.nextTick(answer, Object.assign(new Error(`getaddrinfo ${code} ${host}`), { code }))
+    }) as typeof dns.lookup)
+    const started = Date.now()
+    const error = await refusal(
+      openDatabase({ url: 'postgresql://me:opensesame@no-such-host.invalid/x', dataDir: '' }),
+    )
+    lookup.mockRestore()
+    expect(error.message).toMatch(/no-such-host\.invalid.* is not known to this machine .*Correct DB_URL/)
+    expect(error.message).not.toMatch(/opensesame|Start it/)
+    expect(Date.now() - started).toBeLessThan(2_000)
+    expect(asked).toEqual(['no-such-host.invalid'])
+  },
+)
 
 test('a server that never comes is given up after a while, in a sentence', async () => {
   const error = await refusal(openDatabase({ url: 'postgresql://me:opensesame@127.0.0.1:1/x', dataDir: '' }))

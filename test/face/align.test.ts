@@ -120,6 +120,39 @@ describe('warping', () => {
     return out
   }
 
+  /** By the definition: halved to the nearest resolution, then each pixel the mean of its four neighbours by nearness. */
+  function plainWarp(picture: Picture, map: Similarity, size: number): number[] {
+    const scale = Math.hypot(map.a, map.b)
+    if (scale > Math.SQRT2)
+      return plainWarp(
+        halved(picture),
+        { a: map.a / 2, b: map.b / 2, tx: (map.tx - 0.5) / 2, ty: (map.ty - 0.5) / 2 },
+        size,
+      )
+    const { data, width, height } = picture
+    const at = (x: number, y: number, colour: number) =>
+      x < 0 || y < 0 || x >= width || y >= height ? 0 : data[(y * width + x) * 3 + colour]
+    return Array.from({ length: 3 * size * size }, (_, i) => {
+      const [colour, row, column] = [Math.floor(i / size ** 2), Math.floor((i % size ** 2) / size), i % size]
+      const [x, y] = applyTo(map, [column, row])
+      const [left, top] = [Math.floor(x), Math.floor(y)]
+      const upper = (1 - (x - left)) * at(left, top, colour) + (x - left) * at(left + 1, top, colour)
+      const lower = (1 - (x - left)) * at(left, top + 1, colour) + (x - left) * at(left + 1, top + 1, colour)
+      return (1 - (y - top)) * upper + (y - top) * lower
+    })
+  }
+
+  function halved({ data, width, height }: Picture): Picture {
+    const [halfWidth, halfHeight] = [Math.floor(width / 2), Math.floor(height / 2)]
+    const half = Uint8Array.from({ length: halfWidth * halfHeight * 3 }, (_, i) => {
+      const [x, y] = [Math.floor(i / 3) % halfWidth, Math.floor(i / 3 / halfWidth)]
+      const from = (2 * y * width + 2 * x) * 3 + (i % 3)
+      const below = from + width * 3
+      return Math.floor((data[from] + data[from + 3] + data[below] + data[below + 3] + 2) / 4)
+    })
+    return { data: half, width: halfWidth, height: halfHeight }
+  }
+
   const ramp = pictureOf(4, 4, (x, y) => 10 * x + 50 * y)
 
   test('by the identity reproduces the pixels, one plane per colour', () => {
@@ -186,6 +219,34 @@ describe('warping', () => {
     const out = new Float32Array(7).fill(-1)
     warp(ramp, identity, 1, plain, out, 2)
     expect(Array.from(out)).toEqual([-1, -1, 0, 1, 2, -1, -1])
+  })
+
+  test('agrees with a plain loop, at the edges and beyond, finer and coarser', () => {
+    const noise = pictureOf(37, 23, (x, y) => (x * 7919 + y * 104729) % 254)
+    const near = fc
+      .record({
+        scale: fc.double({ min: 0.2, max: 6, noNaN: true }),
+        angle: fc.double({ min: -Math.PI, max: Math.PI, noNaN: true }),
+        tx: fc.double({ min: -20, max: 40, noNaN: true }),
+        ty: fc.double({ min: -20, max: 30, noNaN: true }),
+      })
+      .map(({ scale, angle, tx, ty }) => ({
+        ...{ a: scale * Math.cos(angle), b: scale * Math.sin(angle) },
+        ...{ tx, ty },
+      }))
+    fc.assert(
+      fc.property(near, (map) => {
+        const out = warped(noise, map, 12)
+        const expected = plainWarp(noise, map, 12)
+        for (let i = 0; i < out.length; i++) expect(Math.abs(out[i] - expected[i])).toBeLessThan(0.05)
+      }),
+    )
+  })
+
+  test('sees another picture after the first', () => {
+    const [black, white] = [0, 200].map((value) => pictureOf(5, 5, () => value))
+    for (const picture of [black, white, black])
+      expect(warped(picture, identity, 5)[12]).toBe(picture.data[12 * 3])
   })
 
   test('takes a picture of one pixel', () => {

@@ -1,9 +1,10 @@
-import type { Point } from '../align.ts'
-import { type Picture, resize } from '../decode.ts'
+import { type Normalization, type Point, warp } from '../align.ts'
+import type { Picture } from '../decode.ts'
 import type { Network } from '../onnx/session.ts'
 import { type Detection, suppressOverlaps } from './detection.ts'
 
 const INPUT_SIDE_PX = 256
+const normalization: Normalization = { order: 'RGB', mean: [127.5, 127.5, 127.5], deviation: 127.5 }
 const MIN_SCORE = 0.3
 const MAX_OVERLAP = 0.3
 const KEY_POINTS = 6
@@ -27,41 +28,21 @@ const grids = [
  * `shrink` below 1 leaves a margin around the picture: a face that fills the whole frame is found only with one.
  */
 export async function detectFaces(network: Network, picture: Picture, shrink = 1): Promise<Detection[]> {
-  const scale = (INPUT_SIDE_PX * shrink) / Math.max(picture.width, picture.height)
-  const width = Math.max(1, Math.round(picture.width * scale))
-  const height = Math.max(1, Math.round(picture.height * scale))
-  const left = Math.floor((INPUT_SIDE_PX - width) / 2)
-  const top = Math.floor((INPUT_SIDE_PX - height) / 2)
-  const input = letterbox(await resize(picture, width, height), left, top)
+  // The whole picture in the middle of the input, black around it.
+  const scale = Math.max(picture.width, picture.height) / (INPUT_SIDE_PX * shrink)
+  const left = (INPUT_SIDE_PX - picture.width / scale) / 2
+  const top = (INPUT_SIDE_PX - picture.height / scale) / 2
+  const toPicture = ([x, y]: Point): Point => [(x - left) * scale, (y - top) * scale]
+  const [tx, ty] = toPicture([0.5, 0.5]).map((place) => place - 0.5)
+  const input = new Float32Array(3 * INPUT_SIDE_PX * INPUT_SIDE_PX)
+  warp(picture, { a: scale, b: 0, tx, ty }, INPUT_SIDE_PX, normalization, input)
   const outputs = await network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
 
-  const toPicture = ([x, y]: Point): Point => [
-    ((x - left) * picture.width) / width,
-    ((y - top) * picture.height) / height,
-  ]
   return suppressOverlaps(decodeBoxes(outputs), MAX_OVERLAP).map(({ box, points, score }) => {
     const [x1, y1] = toPicture([box.x, box.y])
     const [x2, y2] = toPicture([box.x + box.width, box.y + box.height])
     return { score, box: { x: x1, y: y1, width: x2 - x1, height: y2 - y1 }, points: points.map(toPicture) }
   })
-}
-
-/** What the network takes for each brightness. */
-const inputLevels = Float32Array.from({ length: 256 }, (_, level) => level / 127.5 - 1)
-
-/** Three planes of 256 x 256, x / 127.5 - 1, black around the picture. */
-function letterbox({ data, width, height }: Picture, left: number, top: number): Float32Array {
-  const area = INPUT_SIDE_PX * INPUT_SIDE_PX
-  const input = new Float32Array(3 * area).fill(-1)
-  for (let y = 0, from = 0; y < height; y++) {
-    let to = (y + top) * INPUT_SIDE_PX + left
-    for (let x = 0; x < width; x++, from += 3, to++) {
-      input[to] = inputLevels[data[from]]
-      input[to + area] = inputLevels[data[from + 1]]
-      input[to + 2 * area] = inputLevels[data[from + 2]]
-    }
-  }
-  return input
 }
 
 /** The faces above the score limit, in input pixels: a box is offset and size from its cell's centre. */
