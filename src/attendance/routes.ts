@@ -30,7 +30,7 @@ export function attendanceRoutes(app: App, deps: CheckInDeps): void {
     '/attendance/check',
     {
       // Before the picture is read into memory.
-      onRequest: async () => queue.refuseWhenFull(),
+      onRequest: () => queue.room(),
       schema: {
         tags,
         summary: 'Recognise the face and keep the punch',

@@ -37,7 +37,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.post(
     '/employees/:employee_id/upload-photo',
     {
-      onRequest: async () => queue.refuseWhenFull(),
+      onRequest: () => queue.room(),
       schema: {
         tags: faces,
         summary: 'Add a photo; the face template is made anew from all photos of the person',
@@ -53,7 +53,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.post(
     '/employees/:employee_id/upload-face',
     {
-      onRequest: async () => queue.refuseWhenFull(),
+      onRequest: () => queue.room(),
       schema: {
         tags: faces,
         summary: 'The same as upload-photo, with the field called `file`',
@@ -183,7 +183,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.post(
     '/recognition/process',
     {
-      onRequest: async () => queue.refuseWhenFull(),
+      onRequest: () => queue.room(),
       schema: {
         tags: recognition,
         summary:

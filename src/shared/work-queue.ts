@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from './errors.ts'
 
 /** Bounded work: so much at once, so many waiting, none waiting for too long. */
@@ -7,8 +8,11 @@ export interface WorkQueue {
    * kiosk cannot take every place. Rejects with `overloaded` when the queue is full or the wait too long.
    */
   run<T>(key: string, work: () => Promise<T>): Promise<T>
-  /** Throws `overloaded` when nothing more would be taken for the key: asked before a body is read into memory. */
-  refuseWhenFull(key?: string): void
+  /**
+   * Resolves when there is room, or rejects with `overloaded` after a moment without: asked before a body is read into
+   * memory. The moment costs nothing and keeps clients that come back at once from taking the processor by their number.
+   */
+  room(): Promise<void>
   readonly running: number
   readonly waiting: number
 }
@@ -24,6 +28,8 @@ export interface WorkQueueLimits {
   maxWaitMs: number
 }
 
+const MOMENT_MS = 250
+
 interface Waiting {
   key: string
   start: () => void
@@ -33,9 +39,11 @@ export function createWorkQueue(limits: WorkQueueLimits): WorkQueue {
   const waiting: Waiting[] = []
   const runningKeys = new Set<string>()
 
-  function refuseWhenFull(key?: string): void {
-    const ofKey = key === undefined ? 0 : waiting.filter((item) => item.key === key).length
-    if (waiting.length >= limits.maxWaiting || ofKey >= limits.maxWaitingPerKey) throw overloaded()
+  const isFull = () => waiting.length >= limits.maxWaiting
+
+  async function room(): Promise<void> {
+    if (isFull()) await sleep(MOMENT_MS)
+    if (isFull()) throw overloaded()
   }
 
   function startNext(): void {
@@ -47,7 +55,8 @@ export function createWorkQueue(limits: WorkQueueLimits): WorkQueue {
   }
 
   function place(key: string): Promise<void> {
-    refuseWhenFull(key)
+    const ofKey = waiting.filter((item) => item.key === key).length
+    if (isFull() || ofKey >= limits.maxWaitingPerKey) return Promise.reject(overloaded())
     return new Promise((resolve, reject) => {
       const item: Waiting = {
         key,
@@ -76,7 +85,7 @@ export function createWorkQueue(limits: WorkQueueLimits): WorkQueue {
         startNext()
       }
     },
-    refuseWhenFull,
+    room,
     get running() {
       return runningKeys.size
     },

@@ -101,12 +101,23 @@ describe('limits', () => {
     const ends = pieces.map(({ work }, index) => queue.run('abc'[index], work))
     const refused = vi.fn()
     await expect(queue.run('d', refused)).rejects.toMatchObject(overloaded)
-    expect(() => queue.refuseWhenFull()).toThrow()
+    await expect(queue.room()).rejects.toMatchObject(overloaded)
     expect(refused).not.toHaveBeenCalled()
     for (const { finish } of pieces) finish()
     expect(await Promise.all(ends)).toEqual(['a', 'b', 'c'])
-    expect(() => queue.refuseWhenFull('a')).not.toThrow()
+    await queue.room()
     expect(await queue.run('d', async () => 'd')).toBe('d')
+  })
+
+  test('who asks for room waits a moment for it', async () => {
+    const queue = makeQueue({ atOnce: 1, maxWaiting: 1 })
+    const [running, waiting] = [piece('running'), piece('waiting')]
+    const ends = [queue.run('a', running.work), queue.run('b', waiting.work)]
+    const asked = queue.room()
+    running.finish()
+    await asked
+    waiting.finish()
+    expect(await Promise.all(ends)).toEqual(['running', 'waiting'])
   })
 
   test('a full key refuses only itself', async () => {
@@ -114,9 +125,7 @@ describe('limits', () => {
     const [running, waiting] = [piece('running'), piece('waiting')]
     const ends = [queue.run('a', running.work), queue.run('a', waiting.work)]
     await expect(queue.run('a', async () => 'no')).rejects.toMatchObject(overloaded)
-    expect(() => queue.refuseWhenFull('a')).toThrow()
-    expect(() => queue.refuseWhenFull('b')).not.toThrow()
-    expect(() => queue.refuseWhenFull()).not.toThrow()
+    await queue.room()
     expect(await queue.run('b', async () => 'yes')).toBe('yes')
     running.finish()
     waiting.finish()
