@@ -83,7 +83,7 @@ const aims = [
 
 if (options.json) console.log(JSON.stringify({ ...report, aims }))
 else print()
-process.exitCode = loads.some(({ wrong, lost }) => wrong + lost > 0) ? 1 : 0
+process.exitCode = loads.some((load) => faults(load) > 0) ? 1 : 0
 
 async function measureServer() {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-bench-'))

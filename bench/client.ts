@@ -8,7 +8,7 @@ export interface Reply {
 
 export interface Client {
   get(path: string): Promise<Reply>
-  postJson(path: string, body: object): Promise<Reply>
+  postJson(path: string, body: object, headers?: Record<string, string>): Promise<Reply>
   postForm(path: string, form: Form, headers?: Record<string, string>): Promise<Reply>
   close(): void
 }
@@ -56,8 +56,8 @@ export function openClient(base: string, connections: number): Client {
   }
   return {
     get: (path) => send('GET', path),
-    postJson: (path, body) =>
-      send('POST', path, Buffer.from(JSON.stringify(body)), { 'content-type': 'application/json' }),
+    postJson: (path, body, more) =>
+      send('POST', path, Buffer.from(JSON.stringify(body)), { 'content-type': 'application/json', ...more }),
     postForm: (path, { type, bytes }, more) => send('POST', path, bytes, { 'content-type': type, ...more }),
     close: () => agent.destroy(),
   }

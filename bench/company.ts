@@ -1,3 +1,4 @@
+import { makeApiKey, makeOwner, pairKiosk } from '../src/onboarding.ts'
 import { portrait } from '../test/face/portraits.ts'
 import { type Client, type Form, makeForm, type Reply } from './client.ts'
 import { kioskPicture, people } from './people.ts'
@@ -26,17 +27,33 @@ export interface Verdict {
   retryAfterMs: number
 }
 
-/** Enrols the people over HTTP, registers the kiosks and makes the pictures. Throws when the server refuses any. */
-export async function foundCompany(client: Client): Promise<Company> {
+/** Where a new server answers, and where its first owner is made. */
+export interface NewServer {
+  base: string
+  setupPath: string | undefined
+}
+
+const scopes = ['employees:write', 'biometrics:write', 'devices:write'] as const
+
+/** Enrols the people over HTTP, pairs the kiosks and makes the pictures. Throws when the server refuses any. */
+export async function foundCompany(client: Client, { base, setupPath }: NewServer): Promise<Company> {
+  if (setupPath === undefined) throw new Error('the benchmark needs a server that nobody owns yet')
+  const owner = await makeOwner(base, setupPath, {
+    username: 'bench',
+    password: 'a benchmark has no secrets',
+  })
+  const headers = { 'x-api-key': await makeApiKey(base, owner, 'Benchmark', scopes) }
   for (const name of people) {
-    succeed(await client.postJson('/api/v1/employees', { employee_id: name, name }))
+    succeed(await client.postJson('/api/v1/employees', { employee_id: name, name }, headers))
     const photo = { field: 'photo', name: 'photo.png', bytes: await portrait(name) }
-    succeed(await client.postForm(`/api/v1/employees/${name}/upload-photo`, makeForm({}, photo)))
+    succeed(await client.postForm(`/api/v1/employees/${name}/upload-photo`, makeForm({}, photo), headers))
   }
   const checks: Check[][] = []
+  const keys: string[] = []
   for (let kiosk = 0; kiosk < KIOSKS; kiosk++) {
     const device_id = `KIOSK_${kiosk}`
-    succeed(await client.postJson('/api/v1/devices/register', { device_id }))
+    succeed(await client.postJson('/api/v1/devices/register', { device_id }, headers))
+    keys.push(await pairKiosk(base, headers, device_id))
     checks.push([])
   }
   for (let take = 0; take < TAKES; take++)
@@ -48,10 +65,10 @@ export async function foundCompany(client: Client): Promise<Company> {
     }
   return {
     kiosks: KIOSKS,
-    check: async (client, kiosk, number, headers) => {
+    check: async (client, kiosk, number, more) => {
       const ofKiosk = checks[kiosk]
       const { employeeId, form } = ofKiosk[number % ofKiosk.length]
-      return judge(await client.postForm(CHECK, form, headers), employeeId)
+      return judge(await client.postForm(CHECK, form, { 'x-device-key': keys[kiosk], ...more }), employeeId)
     },
   }
 }

@@ -47,17 +47,38 @@ interface Entry {
   vector: Float32Array | null
 }
 
-const { values: options } = parseArgs({
-  options: { faces: { type: 'string' }, json: { type: 'boolean' }, write: { type: 'boolean' } },
-})
-if (!options.faces || !existsSync(options.faces)) {
-  console.error('Say where the photos are: npm run evaluate -- --faces DIR (laid out as identity/*.jpg)')
+/** What the score tables are fitted to at the least. */
+const MIN_IMPOSTOR_PAIRS = 1000
+const usage = 'npm run evaluate -- --faces DIR [--json] [--write], with the photos in DIR/identity/*.jpg'
+const { values: options } = readOptions()
+if (!options.faces) fail(`Say where the photos are: ${usage}`)
+if (!existsSync(options.faces)) fail(`There is no folder ${options.faces}.`)
+function readOptions() {
+  try {
+    return parseArgs({
+      options: { faces: { type: 'string' }, json: { type: 'boolean' }, write: { type: 'boolean' } },
+    })
+  } catch (error) {
+    return fail(`${(error as Error).message}\n${usage}`)
+  }
+}
+
+function fail(message: string): never {
+  console.error(message)
   process.exit(2)
 }
+
 const say = (line: string) => (options.json ? console.error(line) : console.log(line))
 
 const { photos, people, pack } = await readPhotos(options.faces)
 const singles: Entry[] = photos
+const strangers =
+  photos.reduce((sum, one) => sum + photos.filter(({ person }) => person !== one.person).length, 0) / 2
+if (strangers < MIN_IMPOSTOR_PAIRS)
+  fail(
+    `${photos.length} photos of ${people.length} people make ${strangers} pairs of different people. At least ` +
+      `${MIN_IMPOSTOR_PAIRS} are needed to say anything of false matches: 50 people or more.`,
+  )
 const { templates, probes } = twoPhotoTemplates(photos, people)
 const single = measure(singles, firstOfEach(singles))
 const two = measure(

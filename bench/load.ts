@@ -64,7 +64,7 @@ export async function benchServer(
   const client = openClient(server.base, 1)
   try {
     progress('enrolling')
-    const company = await foundCompany(client)
+    const company = await foundCompany(client, server)
     progress('checks, one after the other')
     const check = await benchChecks(server, company, checks, reference)
     const loads: LoadResult[] = []

@@ -20,13 +20,14 @@ export interface ErrorRates {
 /**
  * EER and FNMR at given FMRs. A threshold accepts scores above it, and is the lowest one that accepts at most
  * `fmr` of the impostor comparisons. `weights` (one per person) weigh each comparison by the product of its two
- * people's, which is what a bootstrap over people needs.
+ * people's, which is what a bootstrap over people needs. Throws RangeError for a score that is not a number.
  */
 export function errorRates(
   comparisons: readonly Comparison[],
   fmrs: number[],
   weights?: ArrayLike<number>,
 ): ErrorRates {
+  if (comparisons.some(({ score }) => Number.isNaN(score))) throw new RangeError('a score is not a number')
   return ratesOfSorted([...comparisons].sort(descending), fmrs, weights)
 }
 

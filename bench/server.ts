@@ -11,6 +11,7 @@ export type Question = 'usage' | 'stop'
 /** What it is told unasked, once. */
 export interface Started {
   base: string
+  setupPath: string | undefined
   /** From the loading of the program to listening. */
   startMs: number
 }
@@ -29,7 +30,13 @@ const { createLogger } = await built<typeof Log>('shared/log.js')
 
 const folder = process.argv[2]
 // Without a window for duplicates the same few people write a new punch with every check, which is the whole way.
-const settings = { DATA_DIR: folder, HOST: '127.0.0.1', PORT: '0', DUPLICATE_WINDOW_S: '0' }
+const settings = {
+  DATA_DIR: folder,
+  HOST: '127.0.0.1',
+  PORT: '0',
+  DUPLICATE_WINDOW_S: '0',
+  RATE_LIMIT: '1000000',
+}
 const config = loadConfig(settings, folder)
 const server = await startServer(config, createLogger({ level: 'info' }), '0.0.0-bench')
 
@@ -39,7 +46,7 @@ process.on('message', async (question: Question) => {
   process.disconnect()
 })
 process.on('disconnect', () => process.exit())
-tell({ base: server.base, startMs: performance.now() - start })
+tell({ base: server.base, setupPath: server.setupPath, startMs: performance.now() - start })
 
 function tell(message: Started | Usage): void {
   process.send?.(message)

@@ -1,3 +1,11 @@
+CREATE FUNCTION public.name_order(full_name text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $_$
+      SELECT ARRAY[translate(normalize(regexp_replace(normalize(substring(full_name FROM '[^[:space:]]+$'), NFD), '[\u0300\u0301\u0303-\u0305\u0307-\u031a\u031c-\u036f]', '', 'g'), NFC),
+    'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYZ', ''), translate(normalize(substring(full_name FROM '[^[:space:]]+$'), NFD), 'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYẒ̛̀̉̃́̂̆', '¡¢£¤¥'), translate(normalize(regexp_replace(normalize(full_name, NFD), '[\u0300\u0301\u0303-\u0305\u0307-\u031a\u031c-\u036f]', '', 'g'), NFC),
+    'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYZ', ''), translate(normalize(full_name, NFD), 'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYẒ̛̀̉̃́̂̆', '¡¢£¤¥')]
+    $_$;
+
 CREATE FUNCTION public.refuse_update() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -5,10 +13,32 @@ CREATE FUNCTION public.refuse_update() RETURNS trigger
         RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME;
       END $$;
 
+CREATE TABLE public.api_keys (
+    id integer NOT NULL,
+    name text NOT NULL,
+    key_hash text NOT NULL,
+    hint text NOT NULL,
+    scopes text[] NOT NULL,
+    created_by integer,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_keys_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
+
+ALTER TABLE public.api_keys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.api_keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.attendance (
     id integer NOT NULL,
     employee_id text NOT NULL,
-    device_id text NOT NULL,
+    device_id text,
     "timestamp" timestamp with time zone NOT NULL,
     attendance_type text NOT NULL,
     confidence_score double precision DEFAULT 0 NOT NULL,
@@ -16,9 +46,12 @@ CREATE TABLE public.attendance (
     decision_id integer NOT NULL,
     image_path text,
     notes text,
+    corrects integer,
+    is_void boolean DEFAULT false NOT NULL,
     CONSTRAINT attendance_attendance_type_check CHECK ((attendance_type = ANY (ARRAY['IN'::text, 'OUT'::text]))),
     CONSTRAINT attendance_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
-    CONSTRAINT attendance_liveness_check CHECK ((liveness = ANY (ARRAY['bona_fide'::text, 'attack'::text, 'undecided'::text, 'unavailable'::text])))
+    CONSTRAINT attendance_liveness_check CHECK ((liveness = ANY (ARRAY['bona_fide'::text, 'attack'::text, 'undecided'::text, 'unavailable'::text]))),
+    CONSTRAINT attendance_void_corrects CHECK (((NOT is_void) OR (corrects IS NOT NULL)))
 );
 
 ALTER TABLE public.attendance ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -49,6 +82,26 @@ ALTER TABLE public.calibrations ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.consents (
+    id integer NOT NULL,
+    employee_id text NOT NULL,
+    text_version text NOT NULL,
+    given_at timestamp with time zone NOT NULL,
+    given_by text NOT NULL,
+    withdrawn_at timestamp with time zone,
+    CONSTRAINT consents_check CHECK ((withdrawn_at >= given_at)),
+    CONSTRAINT consents_text_version_check CHECK (((length(text_version) >= 1) AND (length(text_version) <= 100)))
+);
+
+ALTER TABLE public.consents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.consents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.decisions (
     id integer NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -64,12 +117,34 @@ CREATE TABLE public.decisions (
     CONSTRAINT decisions_check CHECK (((kind <> 'face'::text) OR (pack IS NOT NULL))),
     CONSTRAINT decisions_check1 CHECK (((outcome = 'duplicate'::text) = (duplicate_of IS NOT NULL))),
     CONSTRAINT decisions_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
-    CONSTRAINT decisions_kind_check CHECK ((kind = 'face'::text)),
-    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text])))
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['face'::text, 'manual'::text, 'correction'::text]))),
+    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text, 'entered'::text, 'corrected'::text, 'voided'::text])))
 );
 
 ALTER TABLE public.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.decisions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.device_commands (
+    id integer NOT NULL,
+    device_id text NOT NULL,
+    command text NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    result text,
+    CONSTRAINT device_commands_command_check CHECK ((command = ANY (ARRAY['reload'::text, 'reset'::text, 'test_picture'::text, 'update'::text]))),
+    CONSTRAINT device_commands_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sent'::text, 'done'::text, 'failed'::text])))
+);
+
+ALTER TABLE public.device_commands ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.device_commands_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -87,7 +162,18 @@ CREATE TABLE public.devices (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     last_heartbeat timestamp with time zone,
     config jsonb,
-    CONSTRAINT devices_device_id_check CHECK ((((length(device_id) >= 1) AND (length(device_id) <= 64)) AND (device_id !~ '^[0-9]+$'::text)))
+    site_id integer DEFAULT 1 NOT NULL,
+    key_hash text,
+    next_key_hash text,
+    key_created_at timestamp with time zone,
+    direction text DEFAULT 'AUTO'::text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    config_version integer DEFAULT 0 NOT NULL,
+    clock_skew_ms double precision,
+    last_status text,
+    app_version text,
+    CONSTRAINT devices_device_id_check CHECK ((((length(device_id) >= 1) AND (length(device_id) <= 64)) AND (device_id !~ '^[0-9]+$'::text))),
+    CONSTRAINT devices_direction_check CHECK ((direction = ANY (ARRAY['IN'::text, 'OUT'::text, 'AUTO'::text])))
 );
 
 ALTER TABLE public.devices ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -111,6 +197,8 @@ CREATE TABLE public.employees (
     ended_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    site_id integer DEFAULT 1 NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
     CONSTRAINT employees_check CHECK (((ended_at IS NULL) OR (NOT is_active))),
     CONSTRAINT employees_employee_id_check CHECK (((length(employee_id) >= 1) AND (length(employee_id) <= 64))),
     CONSTRAINT employees_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
@@ -169,6 +257,12 @@ CREATE TABLE public.idempotency_keys (
     CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
 );
 
+CREATE TABLE public.instance (
+    only_one boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT instance_only_one_check CHECK (only_one)
+);
+
 CREATE TABLE public.kysely_migration (
     name character varying(255) NOT NULL,
     "timestamp" character varying(255) NOT NULL
@@ -177,6 +271,13 @@ CREATE TABLE public.kysely_migration (
 CREATE TABLE public.kysely_migration_lock (
     id character varying(255) NOT NULL,
     is_locked integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.login_failures (
+    key text NOT NULL,
+    failures integer NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    CONSTRAINT login_failures_failures_check CHECK ((failures > 0))
 );
 
 CREATE TABLE public.network_logs (
@@ -196,6 +297,31 @@ ALTER TABLE public.network_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.network_scans (
+    id integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    found jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT network_scans_id_check CHECK ((id = 1))
+);
+
+CREATE TABLE public.one_time_links (
+    token_hash text NOT NULL,
+    purpose text NOT NULL,
+    user_id integer,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT one_time_links_check CHECK (((purpose = 'setup'::text) = (user_id IS NULL))),
+    CONSTRAINT one_time_links_purpose_check CHECK ((purpose = ANY (ARRAY['setup'::text, 'password'::text])))
+);
+
+CREATE TABLE public.pairing_codes (
+    code_hash text NOT NULL,
+    device_id text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    created_by integer,
+    created_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.sample_embeddings (
@@ -235,6 +361,76 @@ ALTER TABLE public.samples ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.sessions (
+    id uuid NOT NULL,
+    user_id integer NOT NULL,
+    refresh_hash text NOT NULL,
+    previous_hash text,
+    rotated_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ip_address text,
+    user_agent text
+);
+
+CREATE TABLE public.sites (
+    id integer NOT NULL,
+    name text NOT NULL,
+    time_zone text,
+    allowed_networks text[] DEFAULT '{}'::text[] NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sites_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+);
+
+ALTER TABLE public.sites ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.sites_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.users (
+    id integer NOT NULL,
+    username text NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    departments text[],
+    password_hash text,
+    is_active boolean DEFAULT true NOT NULL,
+    totp_secret bytea,
+    totp_confirmed boolean DEFAULT false NOT NULL,
+    totp_last_step bigint,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_login_at timestamp with time zone,
+    CONSTRAINT users_check CHECK (((role = 'manager'::text) = (departments IS NOT NULL))),
+    CONSTRAINT users_check1 CHECK (((NOT totp_confirmed) OR (totp_secret IS NOT NULL))),
+    CONSTRAINT users_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'hr'::text, 'manager'::text, 'viewer'::text]))),
+    CONSTRAINT users_username_check CHECK (((length(username) >= 1) AND (length(username) <= 254)))
+);
+
+ALTER TABLE public.users ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.users_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_key_hash_key UNIQUE (key_hash);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_corrects_key UNIQUE (corrects);
+
 ALTER TABLE ONLY public.attendance
     ADD CONSTRAINT attendance_decision_id_key UNIQUE (decision_id);
 
@@ -244,11 +440,23 @@ ALTER TABLE ONLY public.attendance
 ALTER TABLE ONLY public.calibrations
     ADD CONSTRAINT calibrations_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.consents
+    ADD CONSTRAINT consents_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.decisions
     ADD CONSTRAINT decisions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.device_commands
+    ADD CONSTRAINT device_commands_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.devices
     ADD CONSTRAINT devices_device_id_key UNIQUE (device_id);
+
+ALTER TABLE ONLY public.devices
+    ADD CONSTRAINT devices_key_hash_key UNIQUE (key_hash);
+
+ALTER TABLE ONLY public.devices
+    ADD CONSTRAINT devices_next_key_hash_key UNIQUE (next_key_hash);
 
 ALTER TABLE ONLY public.devices
     ADD CONSTRAINT devices_pkey PRIMARY KEY (id);
@@ -268,14 +476,32 @@ ALTER TABLE ONLY public.face_templates
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (device_id, key);
 
+ALTER TABLE ONLY public.instance
+    ADD CONSTRAINT instance_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY public.kysely_migration_lock
     ADD CONSTRAINT kysely_migration_lock_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.kysely_migration
     ADD CONSTRAINT kysely_migration_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.login_failures
+    ADD CONSTRAINT login_failures_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.network_logs
     ADD CONSTRAINT network_logs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.network_scans
+    ADD CONSTRAINT network_scans_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.one_time_links
+    ADD CONSTRAINT one_time_links_pkey PRIMARY KEY (token_hash);
+
+ALTER TABLE ONLY public.pairing_codes
+    ADD CONSTRAINT pairing_codes_device_id_key UNIQUE (device_id);
+
+ALTER TABLE ONLY public.pairing_codes
+    ADD CONSTRAINT pairing_codes_pkey PRIMARY KEY (code_hash);
 
 ALTER TABLE ONLY public.sample_embeddings
     ADD CONSTRAINT sample_embeddings_pkey PRIMARY KEY (sample_id, pack);
@@ -289,27 +515,63 @@ ALTER TABLE ONLY public.samples
 ALTER TABLE ONLY public.samples
     ADD CONSTRAINT samples_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_previous_hash_key UNIQUE (previous_hash);
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_refresh_hash_key UNIQUE (refresh_hash);
+
+ALTER TABLE ONLY public.sites
+    ADD CONSTRAINT sites_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.sites
+    ADD CONSTRAINT sites_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
 CREATE INDEX attendance_device_timestamp ON public.attendance USING btree (device_id, "timestamp" DESC);
 
 CREATE INDEX attendance_employee_timestamp ON public.attendance USING btree (employee_id, "timestamp" DESC);
 
 CREATE INDEX attendance_timestamp ON public.attendance USING btree ("timestamp" DESC);
 
+CREATE INDEX consents_employee ON public.consents USING btree (employee_id);
+
 CREATE INDEX decisions_created_at ON public.decisions USING btree (created_at);
 
 CREATE INDEX decisions_employee ON public.decisions USING btree (employee_id, created_at);
 
+CREATE INDEX device_commands_device ON public.device_commands USING btree (device_id, id DESC);
+
 CREATE INDEX employees_department ON public.employees USING btree (department);
+
+CREATE INDEX employees_name_order ON public.employees USING btree (public.name_order(name) COLLATE "C", id);
 
 CREATE INDEX idempotency_keys_created_at ON public.idempotency_keys USING btree (created_at);
 
 CREATE INDEX network_logs_device ON public.network_logs USING btree (device_id, created_at DESC);
 
+CREATE INDEX network_logs_time ON public.network_logs USING btree (created_at);
+
 CREATE UNIQUE INDEX samples_one_avatar ON public.samples USING btree (employee_id) WHERE is_avatar;
+
+CREATE INDEX sessions_user ON public.sessions USING btree (user_id);
+
+CREATE UNIQUE INDEX users_username ON public.users USING btree (lower(username));
 
 CREATE TRIGGER attendance_is_final BEFORE UPDATE ON public.attendance FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
 
 CREATE TRIGGER decisions_are_final BEFORE UPDATE ON public.decisions FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.attendance
+    ADD CONSTRAINT attendance_corrects_fkey FOREIGN KEY (corrects) REFERENCES public.attendance(id);
 
 ALTER TABLE ONLY public.attendance
     ADD CONSTRAINT attendance_decision_id_fkey FOREIGN KEY (decision_id) REFERENCES public.decisions(id);
@@ -319,6 +581,9 @@ ALTER TABLE ONLY public.attendance
 
 ALTER TABLE ONLY public.attendance
     ADD CONSTRAINT attendance_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id);
+
+ALTER TABLE ONLY public.consents
+    ADD CONSTRAINT consents_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.decisions
     ADD CONSTRAINT decisions_calibration_id_fkey FOREIGN KEY (calibration_id) REFERENCES public.calibrations(id);
@@ -332,14 +597,35 @@ ALTER TABLE ONLY public.decisions
 ALTER TABLE ONLY public.decisions
     ADD CONSTRAINT decisions_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id);
 
+ALTER TABLE ONLY public.device_commands
+    ADD CONSTRAINT device_commands_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.devices
+    ADD CONSTRAINT devices_site_id_fkey FOREIGN KEY (site_id) REFERENCES public.sites(id);
+
+ALTER TABLE ONLY public.employees
+    ADD CONSTRAINT employees_site_id_fkey FOREIGN KEY (site_id) REFERENCES public.sites(id);
+
 ALTER TABLE ONLY public.face_templates
     ADD CONSTRAINT face_templates_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.one_time_links
+    ADD CONSTRAINT one_time_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.pairing_codes
+    ADD CONSTRAINT pairing_codes_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.pairing_codes
+    ADD CONSTRAINT pairing_codes_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.sample_embeddings
     ADD CONSTRAINT sample_embeddings_sample_id_fkey FOREIGN KEY (sample_id) REFERENCES public.samples(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.samples
     ADD CONSTRAINT samples_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.sessions
+    ADD CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

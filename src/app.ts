@@ -1,26 +1,36 @@
 import { randomUUID } from 'node:crypto'
-import fastifySwagger from '@fastify/swagger'
-import fastifySwaggerUi from '@fastify/swagger-ui'
+import fastifyCookie from '@fastify/cookie'
+import fastifyCors from '@fastify/cors'
+import fastifyHelmet from '@fastify/helmet'
 import { fastify, LogController } from 'fastify'
-import {
-  jsonSchemaTransform,
-  jsonSchemaTransformObject,
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod'
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { callerId } from './access/caller.ts'
+import { registerGuard } from './access/guard.ts'
+import { linkPages } from './access/pages.ts'
+import { limitAddresses, limitCallers } from './access/rate-limit.ts'
+import { authRoutes } from './access/routes.ts'
+import { deriveKey } from './access/secret.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
+import { cleanUpEachMinute } from './devices/clean-up.ts'
+import { localNetwork, type Network } from './devices/discovery.ts'
+import { kioskOfKey } from './devices/keys.ts'
+import { deviceManagementRoutes } from './devices/management-routes.ts'
+import { registerNetworkLog } from './devices/network-log.ts'
 import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
 import type { FaceEngine } from './face/engine.ts'
 import { eraseBiometrics } from './gallery/enrol.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
+import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
+import { metricsRoutes } from './monitoring/metrics.ts'
 import { startHealthProbe } from './monitoring/probe.ts'
 import { healthRoutes } from './monitoring/routes.ts'
+import { statusRoutes } from './monitoring/status.ts'
+import { registerDocumentation } from './openapi.ts'
 import type { Clock } from './shared/clock.ts'
 import type { Config } from './shared/config.ts'
 import { AppError } from './shared/errors.ts'
@@ -34,6 +44,7 @@ import {
 } from './shared/http.ts'
 import type { Logger } from './shared/log.ts'
 import type { WorkQueue } from './shared/work-queue.ts'
+import { siteRoutes } from './sites/routes.ts'
 
 /** Everything the application stands on, made by main.ts or by a test. */
 export interface AppDeps {
@@ -47,6 +58,10 @@ export interface AppDeps {
   photos: PhotoStore
   /** Where pictures wait for the networks. */
   queue: WorkQueue
+  /** What tokens are signed and second factors sealed with. */
+  secret: Buffer
+  /** The network in which kiosks are looked for; this machine's, unless a test has one of its own. */
+  network?: Network
 }
 
 /** Builds the HTTP application; it neither listens nor opens the database. The caller closes it. */
@@ -55,28 +70,67 @@ export async function buildApp(deps: AppDeps): Promise<App> {
   const app = createServer(deps)
   logRequests(app)
   stopInOrder(app)
+  limitConnections(app)
+  await protectBrowsers(app, config.CORS_ORIGINS)
+  await limitAddresses(app, config.RATE_LIMIT)
   registerErrorHandling(app, isConnectionError)
+  const tokenKey = deriveKey(deps.secret, 'access tokens')
+  await app.register(fastifyCookie)
+  registerGuard(app, {
+    ...deps,
+    tokenKey,
+    deviceAuth: config.DEVICE_AUTH,
+    origins: config.CORS_ORIGINS,
+    kioskOfKey: (keyHash) => kioskOfKey(deps.db, keyHash),
+  })
+  limitCallers(app, config.RATE_LIMIT)
+  registerNetworkLog(app, deps)
+  cleanUpEachMinute(app, deps)
   await registerUploads(app, config.MAX_UPLOAD_SIZE)
   await registerDocumentation(app, deps.version)
 
+  linkPages(app)
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
   app.addHook('onClose', async () => probe.stop())
   // Presentation attacks are not looked for yet.
   const engineStatus = () => ({ ready: deps.engine.ready(), liveness: 'unavailable' as const })
-  healthRoutes(app, { ...deps, engineStatus, health: probe.state })
+  healthRoutes(app, {
+    ...deps,
+    engineStatus,
+    health: probe.state,
+    databaseAnswers: probe.databaseAnswers,
+    deviceAuth: config.DEVICE_AUTH,
+  })
+  metricsRoutes(app, deps)
 
   await app.register(
     async (scope) => {
       const api = scope.withTypeProvider<ZodTypeProvider>()
       // Every room writes its paths below /api/v1. What one room needs of another is passed in here.
+      authRoutes(api, {
+        ...deps,
+        tokenKey,
+        sealingKey: deriveKey(deps.secret, 'second factors'),
+        accessTokenMs: config.ACCESS_TOKEN_EXPIRE_MINUTES * 60_000,
+      })
+      siteRoutes(api, deps)
+      statusRoutes(api, { ...deps, engineStatus, timeZone: config.TIME_ZONE })
       employeeRoutes(api, {
         ...deps,
         eraseBiometrics: (trx, employeeId) => eraseBiometrics(deps, trx, employeeId),
         onEmployeeChanged: (employeeId) => gallery.refresh(employeeId),
       })
       deviceRoutes(api, deps)
-      galleryRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      deviceManagementRoutes(api, {
+        ...deps,
+        network: deps.network ?? localNetwork,
+        discovery: config.DISCOVERY,
+        scanNetworks: config.SCAN_NETWORKS,
+        scanPorts: config.SCAN_PORTS,
+      })
+      galleryRoutes(api, { ...deps, requireConsent: config.REQUIRE_CONSENT })
+      recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,
@@ -97,6 +151,9 @@ function createServer(deps: AppDeps): App {
     // A slow sender must not hold a connection for ever; 10 MB over a poor mobile link take about a minute.
     requestTimeout: 120_000,
     connectionTimeout: 90_000,
+    keepAliveTimeout: 60_000,
+    maxRequestsPerSocket: 10_000,
+    trustProxy: deps.config.TRUST_PROXY.length > 0 ? deps.config.TRUST_PROXY : false,
     // Refused in the same shape as everything else: see `stopInOrder`.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -112,9 +169,20 @@ function createServer(deps: AppDeps): App {
   }).withTypeProvider<ZodTypeProvider>()
   // No route takes a plain text: it is refused for what it is, not as an object that lacks its fields.
   app.removeContentTypeParser('text/plain')
+  takeEmptyJson(app as unknown as App)
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   return app as unknown as App
+}
+
+/** Many clients call every body JSON, also none: where a route takes no body, an empty one is nothing to refuse. */
+function takeEmptyJson(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '' && request.routeOptions.schema?.body === undefined) done(null, undefined)
+    else parse(request, body, done)
+  })
 }
 
 /** One line a request: the route's pattern instead of the address, because addresses hold people's ids. */
@@ -126,7 +194,14 @@ function logRequests(app: App): void {
     const { method, routeOptions } = request
     const ms = Math.round(reply.elapsedTime * 10) / 10
     request.log.info(
-      { method, route: routeOptions.url ?? 'unknown', status: reply.statusCode, ms },
+      // Who, as a number: the log must tell what somebody did, and not their name.
+      {
+        method,
+        route: routeOptions.url ?? 'unknown',
+        caller: callerId(request.caller),
+        status: reply.statusCode,
+        ms,
+      },
       'request',
     )
   })
@@ -154,25 +229,47 @@ function stopInOrder(app: App): void {
   })
 }
 
-async function registerDocumentation(app: App, version: string): Promise<void> {
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Rollcall', description: 'Time attendance with face recognition', version },
+/** What browsers are told: which pages may call the API, and what a page of ours may load. */
+async function protectBrowsers(app: App, origins: readonly string[]): Promise<void> {
+  await app.register(fastifyHelmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        // Swagger UI draws its symbols from data: addresses.
+        imgSrc: ["'self'", 'data:', 'blob:'],
+        objectSrc: ["'none'"],
+        baseUri: ["'none'"],
+        formAction: ["'self'"],
+        frameAncestors: ["'none'"],
+      },
     },
-    transform: jsonSchemaTransform,
-    transformObject: (document) => withoutUnusedSchemas(jsonSchemaTransformObject(document)),
+    frameguard: { action: 'deny' },
+    // Browsers heed it over HTTPS alone; other servers of the same domain are none of our business.
+    strictTransportSecurity: { maxAge: 15_552_000, includeSubDomains: false },
   })
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs' })
-  app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  if (origins.length === 0) return
+  await app.register(fastifyCors, {
+    origin: [...origins],
+    credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowedHeaders: [
+      'authorization',
+      'content-type',
+      'idempotency-key',
+      'if-match',
+      'x-api-key',
+      'x-device-key',
+    ],
+    exposedHeaders: ['etag', 'link', 'retry-after', 'x-request-id', 'x-total-count'],
+    maxAge: 600,
+  })
 }
 
-/** The type provider lists every named schema twice, as it is read and as it is written; one of them is unused. */
-function withoutUnusedSchemas<Document extends object>(document: Document): Document {
-  const everything = JSON.stringify(document)
-  const { components } = document as { components?: { schemas?: Record<string, unknown> } }
-  const schemas = Object.entries(components?.schemas ?? {})
-  const used = schemas.filter(([name]) => everything.includes(`"#/components/schemas/${name}"`))
-  return { ...document, components: { ...components, schemas: Object.fromEntries(used) } }
+const MAX_CONNECTIONS = 1000
+
+/** A client may neither take all connections nor keep one for nothing. */
+function limitConnections(app: App): void {
+  app.server.maxConnections = MAX_CONNECTIONS
+  app.server.headersTimeout = 20_000
 }

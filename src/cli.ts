@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
+import { recoverOwner } from './access/users.ts'
 import { openDatabase } from './database/connect.ts'
 import { migrateDown, migrateToLatest, migrationStatus } from './database/migrate.ts'
+import type { Database } from './database/tables.ts'
 import { runDemo } from './demo.ts'
 import { makeFolder, startServer } from './main.ts'
+import { systemClock } from './shared/clock.ts'
 import { type Config, loadConfig } from './shared/config.ts'
 import { createLogger } from './shared/log.ts'
 
@@ -23,6 +26,14 @@ program
     attempt(async () => {
       const config = loadConfig()
       const server = await startServer(config, loggerFor(config), version, tell)
+      if (config.DEVICE_AUTH === 'open')
+        tell('WARNING: DEVICE_AUTH=open. Whoever reaches this address can punch as any registered kiosk.')
+      if (server.setupPath)
+        tell(
+          'Nobody owns this server yet. Open this link, which works once, for a day or until the next start: ' +
+            server.base +
+            server.setupPath,
+        )
       tell(`Rollcall answers at ${server.base} (API: ${server.base}/docs). Stop it with Ctrl+C.`)
       await stopSignal()
       tell('stopping: answering what has arrived')
@@ -48,30 +59,44 @@ const migrate = program.command('migrate').description('change the database sche
 migrate
   .command('up')
   .description('apply all migrations')
-  .action(() => withDatabase(migrateToLatest))
+  .action(() => migrating(migrateToLatest))
 migrate
   .command('down')
   .description('take back the last migration; what it made is lost')
-  .action(() => withDatabase(migrateDown))
+  .action(() => migrating(migrateDown))
 migrate
   .command('status')
   .description('show the migrations')
-  .action(() => withDatabase(async () => {}))
+  .action(() => migrating(async () => {}))
+
+program
+  .command('recover-owner <username>')
+  .description('make a user an owner again and print the link with which they choose a password')
+  .action((username: string) =>
+    withDatabase(async (db) => {
+      const token = await recoverOwner(db, username, systemClock.now())
+      tell(`Start the server, then open this link on it, which works once: /reset?token=${token}`)
+    }),
+  )
 
 await program.parseAsync()
 
-/** Does something with the database, then shows where the migrations stand. */
-function withDatabase(
-  work: (db: Awaited<ReturnType<typeof openDatabase>>['db']) => Promise<void>,
-): Promise<void> {
+/** Changes the schema, then shows where the migrations stand. */
+function migrating(work: (db: Database) => Promise<void>): Promise<void> {
+  return withDatabase(async (db) => {
+    await work(db)
+    for (const { name, appliedAt } of await migrationStatus(db))
+      console.log(`${appliedAt ? `applied ${appliedAt.toISOString()}` : 'not applied'.padEnd(32)}  ${name}`)
+  })
+}
+
+function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
   return attempt(async () => {
     const config = loadConfig()
     await makeFolder(config.DATA_DIR, 'DATA_DIR')
     const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
     try {
       await work(database.db)
-      for (const { name, appliedAt } of await migrationStatus(database.db))
-        console.log(`${appliedAt ? `applied ${appliedAt.toISOString()}` : 'not applied'.padEnd(32)}  ${name}`)
     } finally {
       await database.close()
     }

@@ -1,9 +1,12 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
+import type { Permission } from './access/permissions.ts'
 import { packageFolder } from './face/packs/locate.ts'
-import { startServer } from './main.ts'
+import { type RunningServer, startServer } from './main.ts'
+import { type Credentials, call, makeApiKey, makeOwner, pairKiosk, signIn } from './onboarding.ts'
 import { loadConfig } from './shared/config.ts'
 import { createLogger } from './shared/log.ts'
 
@@ -59,6 +62,27 @@ const asItIs: Change = { name: 'another photo', apply: (p) => p.jpeg({ quality: 
 
 const DEVICE_ID = 'DEMO_KIOSK'
 
+/** What the demo's program does, and what somebody who tries the API will want to. */
+const scopes: Permission[] = [
+  'employees:read',
+  'employees:write',
+  'biometrics:read',
+  'biometrics:write',
+  'recognition:run',
+  'attendance:read',
+  'attendance:write',
+  'devices:read',
+  'devices:write',
+  'sites:read',
+  'system:read',
+]
+
+/** Kept in the demo's folder, so that a second run finds them again. */
+interface DemoKeys extends Credentials {
+  apiKey?: string
+  deviceKey?: string
+}
+
 interface DemoOptions {
   version: string
   /** Stop after the last line instead of staying up. */
@@ -81,22 +105,25 @@ export async function runDemo({ version, once, stopSignal }: DemoOptions): Promi
   const server = await startServer({ ...config, PORT: port }, createLogger({ level: 'warn' }), version, step)
   const api = `${server.base}/api/v1`
   try {
+    step('making the keys of the demo')
+    const keys = await demoKeys(server, join(config.DATA_DIR, 'demo-keys.json'))
     step('enrolling the demo staff')
-    const enrolled = await enrolStaff(api)
+    const enrolled = await enrolStaff(api, keys)
     step(`${staff.length} people are enrolled (${enrolled} of them new)`)
-    const passed = await sendCheckIns(api)
+    const passed = await sendCheckIns(api, keys)
     if (!once)
       console.log(`
 The demo is up:
   API, to try out     ${server.base}/docs
   health              ${server.base}/health
-  the staff           ${api}/employees
-  their punches       ${api}/attendance
+  its owner           ${keys.username}, password ${keys.password}
+  the staff           curl -H 'X-API-Key: ${keys.apiKey}' ${api}/employees
+  their punches       curl -H 'X-API-Key: ${keys.apiKey}' ${api}/attendance
 Stop the demo with Ctrl+C.`)
     console.log('\nIts data lives in ./demo-data; delete the folder to start afresh.\n')
-    console.log(
-      `ROLLCALL_DEMO ${JSON.stringify({ base: server.base, device_id: DEVICE_ID, device_key: null, api_key: null })}`,
-    )
+    const { base } = server
+    const line = { base, device_id: DEVICE_ID, device_key: keys.deviceKey, api_key: keys.apiKey }
+    console.log(`ROLLCALL_DEMO ${JSON.stringify(line)}`)
     if (!once) await stopSignal()
     return passed
   } finally {
@@ -104,22 +131,47 @@ Stop the demo with Ctrl+C.`)
   }
 }
 
-/** Makes the kiosk and the staff where they are missing. Returns how many people were new. */
-async function enrolStaff(api: string): Promise<number> {
-  await post(
-    `${api}/devices/register`,
-    { device_id: DEVICE_ID, name: 'Demo kiosk', location: 'Front door' },
-    [201, 409],
-  )
+/** The owner, the key of a program and that of the kiosk, made where they are missing. */
+async function demoKeys(server: RunningServer, file: string): Promise<Required<DemoKeys>> {
+  const kept = await readKeys(file)
+  const keys: DemoKeys = kept ?? { username: 'demo', password: randomBytes(9).toString('base64url') }
+  // Before they are used: whatever ends the demo now, the next run can go on.
+  const keep = () => writeFile(file, JSON.stringify(keys), { mode: 0o600 })
+  await keep()
+  if (keys.apiKey === undefined || keys.deviceKey === undefined) {
+    const { base, setupPath } = server
+    const token = setupPath ? await makeOwner(base, setupPath, keys) : await signIn(base, keys)
+    keys.apiKey = await makeApiKey(base, token, 'Demo', scopes)
+    await keep()
+    const headers = { 'x-api-key': keys.apiKey }
+    const kiosk = { device_id: DEVICE_ID, name: 'Demo kiosk', location: 'Front door' }
+    await post(`${base}/api/v1/devices/register`, kiosk, headers)
+    keys.deviceKey = await pairKiosk(base, headers, DEVICE_ID)
+    await keep()
+  }
+  return keys as Required<DemoKeys>
+}
+
+async function readKeys(file: string): Promise<DemoKeys | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as DemoKeys
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new Error(`${file} cannot be read. Delete the folder to start the demo afresh.`, { cause: error })
+  }
+}
+
+/** Enrols the staff where they are missing. Returns how many people were new. */
+async function enrolStaff(api: string, { apiKey }: DemoKeys): Promise<number> {
+  const headers = { 'x-api-key': apiKey! }
   let fresh = 0
   for (const [index, { id, name, enrolled }] of staff.entries()) {
-    await post(`${api}/employees`, { employee_id: id, name, department: 'Demo' }, [201, 409])
-    const photos = (await (await fetch(`${api}/employees/${id}/photos`)).json()) as unknown[]
+    await post(`${api}/employees`, { employee_id: id, name, department: 'Demo' }, headers)
+    const photos = await call<unknown[]>('GET', `${api}/employees/${id}/photos`, { headers })
     if (photos.length > 0) continue
-    const form = new FormData()
-    form.append('photo', new Blob([await cutOut(enrolled).jpeg({ quality: 95 }).toBuffer()]), `${id}.jpg`)
-    const answer = await fetch(`${api}/employees/${id}/upload-photo`, { method: 'POST', body: form })
-    if (!answer.ok) throw new Error(`${name} could not be enrolled: ${await answer.text()}`)
+    const body = new FormData()
+    body.append('photo', new Blob([await cutOut(enrolled).jpeg({ quality: 95 }).toBuffer()]), `${id}.jpg`)
+    await call('POST', `${api}/employees/${id}/upload-photo`, { body, headers })
     fresh++
     console.log(`  ${String(index + 1).padStart(2)} of ${staff.length}  ${name}`)
   }
@@ -134,7 +186,7 @@ interface Check {
 }
 
 /** Sends the check-ins and prints each answer. True when everybody was recognised and no stranger was named. */
-async function sendCheckIns(api: string): Promise<boolean> {
+async function sendCheckIns(api: string, keys: Required<DemoKeys>): Promise<boolean> {
   const checks: Check[] = [
     ...staff.map(({ id, name, enrolled, otherPhoto }, index) => ({
       who: name,
@@ -155,10 +207,10 @@ async function sendCheckIns(api: string): Promise<boolean> {
   let wrong = 0
   for (const { who, expected, cut, change } of checks) {
     const image = await change.apply(cutOut(cut)).toBuffer()
-    const { answer, ms, replayed } = await checkIn(api, image)
+    const { answer, ms, replayed } = await checkIn(api, keys.deviceKey, image)
     const named = answer.recognized ? answer.employee_id : null
     // An answer that is only repeated shows nothing of today's engine: then the face is compared once more.
-    const again = replayed && expected ? await comparedAgain(api, expected, image) : undefined
+    const again = replayed && expected ? await comparedAgain(api, keys.apiKey, expected, image) : undefined
     const right = named === expected && (again === undefined || again.matched)
     if (!right) wrong++
     const said = answer.recognized ? `${answer.employee_name} ${answer.attendance_type}` : answer.code
@@ -191,6 +243,7 @@ interface Answer {
 /** A day's check-in with the same picture is the same event: a second run of the demo adds no second punch. */
 async function checkIn(
   api: string,
+  deviceKey: string,
   image: Buffer,
 ): Promise<{ answer: Answer; ms: number; replayed: boolean }> {
   const form = new FormData()
@@ -203,7 +256,7 @@ async function checkIn(
   const response = await fetch(`${api}/attendance/check`, {
     method: 'POST',
     body: form,
-    headers: { 'idempotency-key': key },
+    headers: { 'idempotency-key': key, 'x-device-key': deviceKey },
   })
   const answer = (await response.json()) as Answer
   const ms = performance.now() - start
@@ -212,11 +265,12 @@ async function checkIn(
 }
 
 /** Compares a picture with one person without keeping anything. */
-async function comparedAgain(api: string, employeeId: string, image: Buffer) {
+async function comparedAgain(api: string, apiKey: string, employeeId: string, image: Buffer) {
   const form = new FormData()
   form.append('employee_id', employeeId)
   form.append('image', new Blob([new Uint8Array(image)]), 'camera.jpg')
-  const response = await fetch(`${api}/recognition/process`, { method: 'POST', body: form })
+  const headers = { 'x-api-key': apiKey }
+  const response = await fetch(`${api}/recognition/process`, { method: 'POST', body: form, headers })
   if (!response.ok) return { matched: false, confidence: 0 }
   const { match_result } = (await response.json()) as {
     match_result: { matched: boolean; confidence: number }
@@ -224,13 +278,14 @@ async function comparedAgain(api: string, employeeId: string, image: Buffer) {
   return match_result
 }
 
-async function post(url: string, body: object, accepted: number[]): Promise<void> {
+/** Makes something that may be there already. */
+async function post(url: string, body: object, headers: Record<string, string>): Promise<void> {
   const response = await fetch(url, {
     method: 'POST',
     body: JSON.stringify(body),
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
   })
-  if (!accepted.includes(response.status)) throw new Error(`${url}: ${await response.text()}`)
+  if (response.status !== 201 && response.status !== 409) throw new Error(`${url}: ${await response.text()}`)
 }
 
 function cutOut({ photo, left, top, side }: Cut): Sharp {

@@ -1,7 +1,11 @@
 import { existsSync } from 'node:fs'
 import { access, constants, mkdir, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { loadSecret } from './access/secret.ts'
+import { forgetExpired } from './access/sessions.ts'
+import { forgetFailures } from './access/throttle.ts'
+import { ownerExists, setupToken } from './access/users.ts'
 import { buildApp } from './app.ts'
 import { forgetKeys } from './attendance/records.ts'
 import { openDatabase } from './database/connect.ts'
@@ -18,6 +22,8 @@ import { createWorkQueue } from './shared/work-queue.ts'
 export interface RunningServer {
   /** Where it answers, such as http://127.0.0.1:8000. */
   base: string
+  /** Where the first owner is made, as long as there is none; with a token that is good once. */
+  setupPath: string | undefined
   /** Answers what it took, then gives everything back. */
   close(): Promise<void>
 }
@@ -44,6 +50,7 @@ export async function startServer(
   try {
     await makeFolder(config.DATA_DIR, 'DATA_DIR')
     await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+    const secret = await loadSecret(config.SECRET_KEY, config.DATA_DIR)
     progress(config.DB_URL ? 'connecting to PostgreSQL' : 'starting the embedded PostgreSQL')
     const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR, log })
     undo.push(() => database.close())
@@ -57,7 +64,9 @@ export async function startServer(
     undo.push(() => engine.close())
 
     progress('loading the gallery')
-    const photos = await openPhotoStore(config.UPLOAD_DIR)
+    // Of its own for each database, because what no row names is swept away there.
+    const { id } = await db.selectFrom('instance').select('id').executeTakeFirstOrThrow()
+    const photos = await openPhotoStore(join(config.UPLOAD_DIR, id))
     const gallery = await openGallery({
       db,
       pack: engine.pack,
@@ -73,11 +82,14 @@ export async function startServer(
       maxWaitingPerKey: 16,
       maxWaitMs: 3000,
     })
-    const app = await buildApp({ config, db, log, clock, version, engine, gallery, photos, queue })
+    const app = await buildApp({ config, db, log, clock, version, engine, gallery, photos, queue, secret })
     undo.push(() => app.close())
 
+    await listen(app, config)
     const tidy = async () => {
       const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
+      await forgetExpired(db, clock.now())
+      await forgetFailures(db, clock.now())
       const strays = await photos.sweep(await knownFiles(db))
       log.info({ keys, strays }, 'tidied up')
     }
@@ -91,7 +103,6 @@ export async function startServer(
       tidying = Promise.resolve()
     })
 
-    await listen(app, config)
     const { port } = app.server.address() as { port: number }
     const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
     const base = `http://${host}:${port}`
@@ -105,11 +116,12 @@ export async function startServer(
       },
       'listening',
     )
-    if (!isLoopback(config.HOST))
-      log.warn(
-        'There is no access control yet: everybody who reaches this address can read and change everything.',
-      )
-    return { base, close }
+    if (config.DEVICE_AUTH === 'open')
+      log.warn('DEVICE_AUTH=open: whoever reaches this address can punch as any registered kiosk.')
+    const setupPath = (await ownerExists(db))
+      ? undefined
+      : `/setup?token=${await setupToken(db, clock.now())}`
+    return { base, setupPath, close }
   } catch (error) {
     await close()
     throw error
@@ -158,5 +170,3 @@ async function listen(app: Awaited<ReturnType<typeof buildApp>>, { HOST, PORT }:
     throw cause
   }
 }
-
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\./.test(host)

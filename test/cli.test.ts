@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, utimes } from 'node:fs/promises'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { call, makeApiKey, makeOwner, pairKiosk } from '../src/onboarding.ts'
 import { portrait } from './face/portraits.ts'
 
 /** As `npm start` runs it; `npm test` builds it first. */
@@ -44,8 +45,15 @@ function run(words: string[], env: Record<string, string> = {}, cwd = '.') {
   })
 }
 
+interface Started {
+  base: string
+  /** Where the first owner is made. */
+  setupPath: string
+  child: ChildProcess
+}
+
 /** Starts a server and waits until it answers. */
-async function start(env: Record<string, string> = {}): Promise<{ base: string; child: ChildProcess }> {
+async function start(env: Record<string, string> = {}): Promise<Started> {
   const child = spawn(process.execPath, [cli, 'start'], { env: environment(env) })
   running.push(child)
   let said = ''
@@ -53,7 +61,9 @@ async function start(env: Record<string, string> = {}): Promise<{ base: string; 
     child.stderr.on('data', (chunk: Buffer) => {
       said += chunk
       const base = /answers at (\S+)/.exec(said)?.[1]
-      if (base) done({ base, child })
+      // The line before it, where there is no owner yet.
+      const setupPath = /works once, .*: http:\/\/[^/]+(\S+)/.exec(said)?.[1] ?? ''
+      if (base) done({ base, setupPath, child })
     })
     child.once('exit', (code) => fail(new Error(`ended with ${code}: ${said}`)))
   })
@@ -67,10 +77,10 @@ describe('migrate', () => {
 
   test('down takes the schema back, up makes it again, status shows it', async () => {
     expect((await run(['migrate', 'up'])).stdout).toMatch(/^applied .*0001-initial/m)
-    expect((await run(['migrate', 'down'])).stdout).toMatch(/^not applied .*0001-initial/m)
-    expect((await run(['migrate', 'status'])).stdout).toMatch(/^not applied .*0001-initial/m)
+    expect((await run(['migrate', 'down'])).stdout).toMatch(/^not applied .*[0-9]{4}-\w+$/m)
+    expect((await run(['migrate', 'status'])).stdout).toMatch(/^not applied .*[0-9]{4}-\w+$/m)
     const again = await run(['migrate', 'up'])
-    expect(again.stdout).toMatch(/^applied .*0001-initial/m)
+    expect(again.stdout).not.toContain('not applied')
     expect(again.code).toBe(0)
   })
 })
@@ -124,10 +134,10 @@ describe('start', () => {
   })
 
   test('answers what it took before it ends, and ends although a client keeps its connection', async () => {
-    const { base, child } = await start()
-    await enrol(base)
+    const { base, setupPath, child } = await start()
+    const { deviceKey } = await enrol(base, setupPath)
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    const { taken, answered } = await checkOver(agent, base)
+    const { taken, answered } = await checkOver(agent, base, deviceKey)
     await taken
     child.kill('SIGTERM')
     expect(await answered).toEqual({ status: 200, connection: 'close' })
@@ -136,23 +146,44 @@ describe('start', () => {
     expect(code).toBe(0)
   }, 30_000)
 
+  test('never sweeps away the photos of another database', async () => {
+    const UPLOAD_DIR = join(folder, 'shared-uploads')
+    const first = await start({ UPLOAD_DIR, DATA_DIR: join(folder, 'one') })
+    await enrol(first.base, first.setupPath)
+    first.child.kill('SIGTERM')
+    await once(first.child, 'exit')
+    const [own] = await readdir(UPLOAD_DIR)
+    const [photo] = await readdir(join(UPLOAD_DIR, own))
+    const path = join(UPLOAD_DIR, own, photo)
+    await utimes(path, new Date(0), new Date(0))
+    const second = await start({ UPLOAD_DIR, DATA_DIR: join(folder, 'two') })
+    // Answered in order: the sweep has ended when the server has.
+    second.child.kill('SIGTERM')
+    await once(second.child, 'exit')
+    expect((await stat(path)).size).toBeGreaterThan(0)
+    expect(await readdir(UPLOAD_DIR)).toHaveLength(2)
+  })
+
   test('keeps every punch that it acknowledged when it is killed at work', async () => {
     // Without a window in which a second punch would be the first one again.
     const first = await start({ DUPLICATE_WINDOW_S: '0' })
-    await enrol(first.base)
+    const { apiKey, deviceKey } = await enrol(first.base, first.setupPath)
     const acknowledged: number[] = []
-    const sending = sendUntilItFails(first.base, acknowledged)
+    const sending = sendUntilItFails(first.base, deviceKey, acknowledged)
     while (acknowledged.length < 5) await new Promise((wake) => setTimeout(wake, 20))
     first.child.kill('SIGKILL')
     await sending
 
     const second = await start()
-    const response = await fetch(`${second.base}/api/v1/attendance?limit=1000`)
-    const kept = ((await response.json()) as { id: number }[]).map(({ id }) => id)
+    // The owner is there, and so nobody else can become one.
+    expect(second.setupPath).toBe('')
+    const headers = { 'x-api-key': apiKey }
+    const punches = `${second.base}/api/v1/attendance?limit=1000`
+    const kept = (await call<{ id: number }[]>('GET', punches, { headers })).map(({ id }) => id)
     expect(kept).toEqual(expect.arrayContaining(acknowledged))
     // At most the one that was on its way may be there without its answer.
     expect(kept.length - acknowledged.length).toBeLessThanOrEqual(1)
-    const answer = await check(second.base, 'OUT')
+    const answer = await check(second.base, deviceKey, 'OUT')
     expect(answer.recognized).toBe(true)
   })
 })
@@ -164,26 +195,45 @@ describe('demo', () => {
     expect(stdout).toMatch(/^ROLLCALL_DEMO \{/m)
     expect(stdout).not.toMatch(/is up|Ctrl\+C/)
     expect(code).toBe(0)
+    const last = stdout.trimEnd().split('\n').at(-1)!
+    const keys = JSON.parse(last.replace(/^ROLLCALL_DEMO /, ''))
+    expect(Object.keys(keys)).toEqual(['base', 'device_id', 'device_key', 'api_key'])
+    expect([keys.device_id, keys.device_key, keys.api_key]).toEqual([
+      'DEMO_KIOSK',
+      expect.stringMatching(/^rollcall_device_/),
+      expect.stringMatching(/^rollcall_api_/),
+    ])
+
+    const again = await run(['demo', '--once'], {}, folder)
+    expect(again.code).toBe(0)
+    expect(again.stdout).toContain('10 people are enrolled (0 of them new)')
+    expect(again.stdout.trimEnd().split('\n').at(-1)).toContain(keys.api_key)
+    // Every check is answered as it was before: no second punch.
+    expect(again.stdout.match(/sent before: the first answer/g)).toHaveLength(18)
   })
 })
 
-async function enrol(base: string): Promise<void> {
-  const json = { 'content-type': 'application/json' }
+/** Makes the owner, keys for a program and for the kiosk GATE, and enrols Ann. */
+async function enrol(base: string, setupPath: string) {
+  const owner = await makeOwner(base, setupPath, { username: 'owner', password: 'correct horse battery' })
+  const apiKey = await makeApiKey(base, owner, 'Test', [
+    'employees:write',
+    'biometrics:write',
+    'devices:write',
+    'attendance:read',
+  ])
+  const headers = { 'x-api-key': apiKey }
   const api = `${base}/api/v1`
-  await fetch(`${api}/devices/register`, { method: 'POST', headers: json, body: '{"device_id":"GATE"}' })
-  await fetch(`${api}/employees`, {
-    method: 'POST',
-    headers: json,
-    body: '{"name":"Ann","employee_id":"ANN"}',
-  })
-  const form = new FormData()
-  form.append('photo', new Blob([await portrait('blonde')]), 'ann.png')
-  const answer = await fetch(`${api}/employees/ANN/upload-photo`, { method: 'POST', body: form })
-  expect(answer.status).toBe(200)
+  await call('POST', `${api}/devices/register`, { body: { device_id: 'GATE' }, headers })
+  await call('POST', `${api}/employees`, { body: { name: 'Ann', employee_id: 'ANN' }, headers })
+  const body = new FormData()
+  body.append('photo', new Blob([new Uint8Array(await portrait('blonde'))]), 'ann.png')
+  await call('POST', `${api}/employees/ANN/upload-photo`, { body, headers })
+  return { apiKey, deviceKey: await pairKiosk(base, headers, 'GATE') }
 }
 
 /** A check over a connection of the agent's. `taken` is fulfilled as soon as the server has begun to work on it. */
-async function checkOver(agent: Agent, base: string) {
+async function checkOver(agent: Agent, base: string, deviceKey: string) {
   const body = new Response(await checkForm('IN'))
   const bytes = Buffer.from(await body.arrayBuffer())
   const sending = request(`${base}/api/v1/attendance/check`, {
@@ -192,6 +242,7 @@ async function checkOver(agent: Agent, base: string) {
     headers: {
       'content-type': body.headers.get('content-type')!,
       'content-length': bytes.length,
+      'x-device-key': deviceKey,
       // The server says that it has read the headers, and handles the request in the same turn.
       expect: '100-continue',
     },
@@ -214,17 +265,21 @@ async function checkForm(type: string): Promise<FormData> {
   return form
 }
 
-async function check(base: string, type: string) {
+async function check(base: string, deviceKey: string, type: string) {
   const form = await checkForm(type)
-  const response = await fetch(`${base}/api/v1/attendance/check`, { method: 'POST', body: form })
+  const response = await fetch(`${base}/api/v1/attendance/check`, {
+    method: 'POST',
+    body: form,
+    headers: { 'x-device-key': deviceKey },
+  })
   return (await response.json()) as { recognized: boolean; duplicate: boolean; attendance_id: number }
 }
 
 /** IN and OUT in turn, so that each is a punch of its own. */
-async function sendUntilItFails(base: string, acknowledged: number[]): Promise<void> {
+async function sendUntilItFails(base: string, deviceKey: string, acknowledged: number[]): Promise<void> {
   try {
     for (let count = 0; ; count++) {
-      const { attendance_id, duplicate } = await check(base, count % 2 === 0 ? 'IN' : 'OUT')
+      const { attendance_id, duplicate } = await check(base, deviceKey, count % 2 === 0 ? 'IN' : 'OUT')
       expect(duplicate).toBe(false)
       acknowledged.push(attendance_id)
     }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { configSchema } from '../src/shared/config.ts'
 
 /** From the ground up. A file imports from its own room and from lower floors only; rooms of one floor do not meet. */
 const floors = [
@@ -13,8 +14,10 @@ const floors = [
   ['attendance'],
   ['timesheet', 'webhooks'],
   ['monitoring'],
+  ['openapi-examples.ts'],
+  ['openapi.ts'],
   ['app.ts'],
-  ['main.ts'],
+  ['main.ts', 'onboarding.ts'],
   ['demo.ts'],
   ['cli.ts'],
 ]
@@ -123,6 +126,19 @@ describe('the documents', () => {
     )
     expect(broken).toEqual([])
     expect(own.length).toBeGreaterThan(5)
+  })
+
+  test('name tests that are there', () => {
+    const named = documents.flatMap((document) =>
+      [...readFileSync(document, 'utf8').matchAll(/`(test\/[^`*]+\.ts)`/g)].map(([, path]) => path!),
+    )
+    expect(named.filter((path) => !existsSync(path))).toEqual([])
+    expect(named.length).toBeGreaterThan(20)
+  })
+
+  test('README.md lists every setting, and no other', () => {
+    const rows = [...readFileSync('README.md', 'utf8').matchAll(/^\| `([A-Z_]+)` /gm)]
+    expect(rows.map(([, name]) => name).sort()).toEqual(Object.keys(configSchema.shape).sort())
   })
 
   test('THIRD_PARTY.md names every package that is not MIT and gets installed for use, under its licence', () => {

@@ -1,11 +1,13 @@
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Analysis } from '../face/pipeline.ts'
-import { noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
+import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
 import type { Gallery, Identification } from '../gallery/gallery.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
+import { invalidField } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
+import { isInNetworks } from '../shared/networks.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { type Decision, decide, type Liveness, type PadPolicy, type PunchType, type Rules } from './decide.ts'
 import {
@@ -13,6 +15,7 @@ import {
   findKiosk,
   insertDecision,
   insertPunch,
+  type Kiosk,
   lastPunch,
   lockActivePerson,
   lockKey,
@@ -30,7 +33,7 @@ export interface CheckInDeps {
   queue: WorkQueue
   clock: Clock
   log: Logger
-  /** IANA zone that decides which day a punch belongs to. */
+  /** IANA zone that decides which day a punch belongs to, where the kiosk's site has none of its own. */
   timeZone: string
   padPolicy: PadPolicy
   duplicateWindowMs: number
@@ -39,7 +42,12 @@ export interface CheckInDeps {
 export interface CheckRequest {
   image: Uint8Array
   deviceId: string
-  requested: PunchType | 'AUTO'
+  /** Where a kiosk calls from; undefined for people and programs, who may from anywhere. */
+  address: string | undefined
+  /** Undefined leaves it to the kiosk's direction. */
+  requested: PunchType | 'AUTO' | undefined
+  /** When the picture was taken, by the client's clock; undefined means now. */
+  capturedAt?: Date
   /** The client's name for this event, and a hash of all that it sent with it. */
   idempotency?: { key: string; requestHash: string }
 }
@@ -52,12 +60,15 @@ export interface CheckResult {
   replayed: boolean
 }
 
-/** Below it a face is too poor to be compared: what it resembles is other poor pictures. */
-export const MIN_CHECK_QUALITY = 0.2
 /** Half a decade of false matches between the best two people. */
 export const MARGIN = 0.05
 /** How many of the people most alike are kept in a decision record. */
 const CANDIDATES = 5
+
+/** A picture may be sent in later, as long as the week is not yet paid. */
+const MAX_AGE_MS = 7 * 24 * 3_600_000
+/** How far a client's clock may be ahead. */
+export const MAX_AHEAD_MS = 5 * 60_000
 
 /** Nothing is looked for yet, and so nothing ever passes. */
 const LIVENESS: Liveness = 'unavailable'
@@ -70,9 +81,10 @@ const LIVENESS: Liveness = 'unavailable'
 export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise<CheckResult> {
   const { db, clock } = deps
   const now = clock.now()
-  const { idempotency } = request
-  const remembered = await admit(db, request)
+  const { idempotency, capturedAt } = request
+  const { remembered } = await admit(db, request)
   if (remembered) return replayed(remembered, request)
+  if (capturedAt) requireRecent(capturedAt, now)
   try {
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
     const analysis = await deps.queue.run(`kiosk ${request.deviceId}`, () =>
@@ -86,17 +98,29 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   }
 }
 
-/** Refuses a kiosk that may not check anybody in; resolves to what the request was answered before, if it was. */
-async function admit(
+/** Resolves to a kiosk that may check people in, from this address; rejects for any other. */
+export async function admit(
   db: Database | DatabaseTransaction,
-  { deviceId, idempotency }: CheckRequest,
+  { deviceId, address, idempotency }: Pick<CheckRequest, 'deviceId' | 'address' | 'idempotency'>,
   lock = false,
-): Promise<Remembered | undefined> {
+): Promise<Kiosk> {
   const kiosk = await findKiosk(db, deviceId, idempotency?.key, lock)
   if (!kiosk)
     throw new AppError('unknown_device', `The device ${deviceId} is not registered. Register it first.`)
   if (!kiosk.isActive) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
-  return kiosk.remembered
+  if (address !== undefined && !isInNetworks(address, kiosk.allowedNetworks))
+    throw new AppError(
+      'network_not_allowed',
+      "Kiosks of this site may not call from this address. An administrator can add it to the site's networks.",
+    )
+  return kiosk
+}
+
+function requireRecent(capturedAt: Date, now: Date): void {
+  const ageMs = now.getTime() - capturedAt.getTime()
+  if (ageMs < -MAX_AHEAD_MS) throw invalidField('captured_at', "lies in the future: set the client's clock")
+  if (ageMs > MAX_AGE_MS)
+    throw invalidField('captured_at', 'is more than 7 days ago: enter the punch by hand instead')
 }
 
 function replayed({ requestHash, answer }: Remembered, { idempotency }: CheckRequest): CheckResult {
@@ -115,12 +139,13 @@ async function decideAndStore(
   analysis: Analysis,
   now: Date,
 ): Promise<CheckResult> {
+  const at = request.capturedAt ?? now
   const face = analysis.kind === 'face' ? analysis.face : undefined
   const found = face && deps.gallery.identify(face.vector, CANDIDATES)
   const rules: Rules = {
     threshold: found?.threshold ?? 1,
     margin: MARGIN,
-    minQuality: MIN_CHECK_QUALITY,
+    minQuality: MIN_COMPARED_QUALITY,
     padPolicy: deps.padPolicy,
     duplicateWindowMs: deps.duplicateWindowMs,
   }
@@ -131,8 +156,9 @@ async function decideAndStore(
     liveness: LIVENESS,
     candidates: found?.candidates ?? [],
     candidateIsActive: true,
-    requested: request.requested,
-    now,
+    // What a kiosk is for decides only about people, and only once it is known which kiosk it is.
+    requested: request.requested ?? 'IN',
+    now: at,
   }
   const first = decide(evidence, rules)
   // What cannot be compared leaves nothing behind.
@@ -142,15 +168,19 @@ async function decideAndStore(
     // Of two requests with one key the second waits here, and finds what the first was answered.
     if (request.idempotency) await lockKey(trx, request.deviceId, request.idempotency.key)
     // Once more: the kiosk may have been removed while the networks ran.
-    const remembered = await admit(trx, request, true)
-    if (remembered) return replayed(remembered, request)
+    const kiosk = await admit(trx, request, true)
+    if (kiosk.remembered) return replayed(kiosk.remembered, request)
+    const requested = request.requested ?? (kiosk.direction === 'AUTO' ? 'IN' : kiosk.direction)
+    const timeZone = kiosk.timeZone ?? deps.timeZone
     const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
     const person = best && (await lockActivePerson(trx, best.employeeId))
-    const last = person && (await lastPunch(trx, best.employeeId, request.requested, now, deps.timeZone))
+    const last =
+      person && (await lastPunch(trx, best.employeeId, requested, at, timeZone, deps.duplicateWindowMs))
     const decision = best
-      ? decide({ ...evidence, candidateIsActive: person !== undefined, lastPunch: last }, rules)
+      ? decide({ ...evidence, requested, candidateIsActive: person !== undefined, lastPunch: last }, rules)
       : first
-    const answer = await store(trx, deps, request, { analysis, found: found!, rules, decision, last, now })
+    const conclusion = { analysis, found: found!, rules, decision, last, requested, timeZone, at, now }
+    const answer = await store(trx, deps, request, conclusion)
     if (request.idempotency) {
       const { key, requestHash } = request.idempotency
       const body = answer as Checked
@@ -163,8 +193,16 @@ async function decideAndStore(
 function refuse(decision: Decision, analysis: Analysis): void {
   if (analysis.kind === 'no_face') throw noFace()
   if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)
-  if (decision.outcome === 'poor_quality') throw poorQuality(analysis.face.quality, MIN_CHECK_QUALITY)
+  if (decision.outcome === 'poor_quality') throw poorQuality(analysis.face.quality, MIN_COMPARED_QUALITY)
 }
+
+/** Not what the request was answered for good: the key's first answer stands, and a kiosk may come back. */
+const passing: ReadonlySet<string> = new Set([
+  'idempotency_key_reused',
+  'unknown_device',
+  'device_inactive',
+  'network_not_allowed',
+])
 
 async function rememberRefusal(
   { db, log }: CheckInDeps,
@@ -173,8 +211,7 @@ async function rememberRefusal(
   { code, message, details }: AppError,
   now: Date,
 ): Promise<void> {
-  // Neither is what the request was answered: the key's first answer stands, and a kiosk may come back.
-  if (code === 'idempotency_key_reused' || code === 'unknown_device' || code === 'device_inactive') return
+  if (passing.has(code)) return
   try {
     await db.transaction().execute(async (trx) => {
       await lockKey(trx, deviceId, key)
@@ -193,6 +230,11 @@ interface Conclusion {
   rules: Rules
   decision: Decision
   last: Punch | undefined
+  requested: PunchType | 'AUTO'
+  /** Of the kiosk's site. */
+  timeZone: string
+  /** When the punch counts. */
+  at: Date
   now: Date
 }
 
@@ -203,7 +245,7 @@ async function store(
   request: CheckRequest,
   conclusion: Conclusion,
 ): Promise<CheckAnswer> {
-  const { found, decision, last, now } = conclusion
+  const { found, decision, last, timeZone, at, now } = conclusion
   const [best] = found.candidates
   const record: NewDecision = {
     deviceId: request.deviceId,
@@ -220,12 +262,12 @@ async function store(
   if (decision.outcome === 'identified') {
     const { employeeId, type } = decision
     const { confidence, templateId } = best
-    const punch = { employeeId, type, confidence, liveness: LIVENESS, templateId }
+    const punch = { employeeId, type, at, confidence, liveness: LIVENESS, templateId }
     const { decisionId, punchId } = await insertPunch(trx, record, punch)
     return {
       ...base,
       decision_id: decisionId,
-      ...whoWasRecognised(best, type, punchId, now),
+      ...whoWasRecognised(best, type, punchId, at),
       code: 'identified',
       message: type === 'IN' ? 'Checked in' : 'Checked out',
       duplicate: false,
@@ -238,7 +280,7 @@ async function store(
       decision_id,
       ...whoWasRecognised(best, last.type, last.id, last.at),
       code: 'duplicate',
-      message: `Already checked ${last.type === 'IN' ? 'in' : 'out'} at ${clockTime(last.at, deps.timeZone)}`,
+      message: `Already checked ${last.type === 'IN' ? 'in' : 'out'} at ${clockTime(last.at, timeZone)}`,
       duplicate: true,
     }
   return {
@@ -282,12 +324,17 @@ function clockTime(time: Date, timeZone: string): string {
 
 /** Everything that led to the decision, as it is kept for good. */
 function describe(request: CheckRequest, conclusion: Conclusion): Record<string, unknown> {
-  const { analysis, found, rules, decision } = conclusion
+  const { analysis, found, rules, decision, requested, now } = conclusion
   if (analysis.kind !== 'face') throw new Error('only a face leads to a decision record')
   const { detection, pose, quality } = analysis.face
   return {
     rule: decision.rule,
-    requested: request.requested,
+    requested,
+    ...(request.capturedAt && {
+      time_of: 'client',
+      captured_at: request.capturedAt.toISOString(),
+      received_at: now.toISOString(),
+    }),
     picture: analysis.picture,
     face: { box: detection.box, score: detection.score, pose },
     quality: { score: quality.score, parts: quality.parts, measures: quality.measures },

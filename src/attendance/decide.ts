@@ -17,6 +17,7 @@ export interface Evidence {
   /** False when the best candidate was deactivated after the gallery was searched. */
   candidateIsActive: boolean
   requested: PunchType | 'AUTO'
+  /** When the picture was taken. */
   now: Date
 }
 

@@ -1,9 +1,21 @@
-import { type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely'
-import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
+import { sql } from 'kysely'
+import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import { countMatch } from '../gallery/templates.ts'
 import type { ErrorCode } from '../shared/errors.ts'
 import type { Liveness, Outcome, PunchType } from './decide.ts'
-import type { Checked, PunchQuery } from './schema.ts'
+import { isEffective } from './punches.ts'
+import type { Checked } from './schema.ts'
+
+export interface Kiosk {
+  isActive: boolean
+  /** What a check-in here is; AUTO leaves it to the check-in. */
+  direction: PunchType | 'AUTO'
+  /** Of its site; null where the server's own holds. */
+  timeZone: string | null
+  /** CIDR blocks that the kiosks of its site call from; empty means any. */
+  allowedNetworks: string[]
+  remembered: Remembered | undefined
+}
 
 /**
  * The kiosk of a check, or undefined when nobody registered it; with what a request of this key was answered before.
@@ -14,16 +26,24 @@ export async function findKiosk(
   deviceId: string,
   key: string | undefined,
   lock = false,
-): Promise<{ isActive: boolean; remembered: Remembered | undefined } | undefined> {
+): Promise<Kiosk | undefined> {
   const query = db
     .selectFrom('devices')
+    .innerJoin('sites', 'sites.id', 'devices.site_id')
     .leftJoin('idempotency_keys as known', (join) =>
       join.onRef('known.device_id', '=', 'devices.device_id').on('known.key', '=', key ?? null),
     )
-    .select(['devices.is_active', 'known.request_hash', 'known.answer'])
+    .select([
+      'devices.is_active as isActive',
+      'devices.direction',
+      'sites.time_zone as timeZone',
+      'sites.allowed_networks as allowedNetworks',
+      'known.request_hash',
+      'known.answer',
+    ])
     .where('devices.device_id', '=', deviceId)
   const row = await (lock ? query.forKeyShare('devices') : query).executeTakeFirst()
-  return row && { isActive: row.is_active, remembered: toRemembered(row) }
+  return row && { ...row, remembered: toRemembered(row) }
 }
 
 /**
@@ -43,6 +63,17 @@ export async function lockActivePerson(
     .executeTakeFirst()
 }
 
+/** Locks a person, former ones included, until the transaction ends. False when there is none. */
+export async function lockPerson(trx: DatabaseTransaction, employeeId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('employees')
+    .select('id')
+    .where('employee_id', '=', employeeId)
+    .forNoKeyUpdate()
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 export interface Punch {
   id: number
   type: PunchType
@@ -51,13 +82,17 @@ export interface Punch {
   sameDay: boolean
 }
 
-/** A person's newest punch, of one type or (AUTO) of any, and whether it is of the same day in `timeZone`. */
+/**
+ * The person's last punch that counts, of one type or (AUTO) of any, and whether it is of the same day in `timeZone`.
+ * As seen from `at`, which may be in the past: what came later than the duplicate window is left out.
+ */
 export async function lastPunch(
   trx: DatabaseTransaction,
   employeeId: string,
   type: PunchType | 'AUTO',
-  now: Date,
+  at: Date,
   timeZone: string,
+  duplicateWindowMs: number,
 ): Promise<Punch | undefined> {
   const day = (time: unknown) => sql`(${time} AT TIME ZONE ${timeZone})::date`
   const punches = trx
@@ -67,9 +102,11 @@ export async function lastPunch(
       'attendance_type as type',
       'timestamp as at',
       'confidence_score as confidence',
-      sql<boolean>`${day(sql.ref('timestamp'))} = ${day(sql`${now}::timestamptz`)}`.as('sameDay'),
+      sql<boolean>`${day(sql.ref('timestamp'))} = ${day(sql`${at}::timestamptz`)}`.as('sameDay'),
     ])
     .where('employee_id', '=', employeeId)
+    .where('timestamp', '<=', new Date(at.getTime() + duplicateWindowMs))
+    .where(isEffective)
     .orderBy('timestamp', 'desc')
     .orderBy('id', 'desc')
     .limit(1)
@@ -118,6 +155,7 @@ export async function insertDecision(trx: DatabaseTransaction, decision: NewDeci
 export interface NewPunch {
   employeeId: string
   type: PunchType
+  at: Date
   confidence: number
   liveness: Liveness
   /** The template that the face resembled most. */
@@ -141,7 +179,7 @@ export async function insertPunch(
         .values(({ selectFrom }) => ({
           employee_id: punch.employeeId,
           device_id: decision.deviceId,
-          timestamp: decision.now,
+          timestamp: punch.at,
           attendance_type: punch.type,
           confidence_score: punch.confidence,
           liveness: punch.liveness,
@@ -205,42 +243,4 @@ export async function forgetKeys(db: Database, before: Date): Promise<number> {
     .where('created_at', '<', before)
     .executeTakeFirst()
   return Number(numDeletedRows)
-}
-
-/** The punches of one page, newest first, and how many there are in all. */
-export async function listPunches(db: Database, query: PunchQuery) {
-  const matching = db
-    .selectFrom('attendance')
-    .innerJoin('employees', 'employees.employee_id', 'attendance.employee_id')
-    .where((eb) => eb.and(filters(eb, query)))
-  const punches = await matching
-    .selectAll('attendance')
-    .select('employees.name as employee_name')
-    .orderBy('attendance.timestamp', 'desc')
-    .orderBy('attendance.id', 'desc')
-    .limit(query.limit)
-    .offset(query.skip)
-    .execute()
-  const { total } = await matching.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
-  return { punches, total }
-}
-
-function filters(eb: ExpressionBuilder<Tables, 'attendance' | 'employees'>, query: PunchQuery) {
-  const conditions: ExpressionWrapper<Tables, 'attendance' | 'employees', SqlBool>[] = []
-  if (query.employee_id) conditions.push(eb('attendance.employee_id', '=', query.employee_id))
-  if (query.device_id) conditions.push(eb('attendance.device_id', '=', query.device_id))
-  if (query.attendance_type) conditions.push(eb('attendance_type', '=', query.attendance_type))
-  if (query.from) conditions.push(eb('timestamp', '>=', new Date(query.from)))
-  if (query.to) conditions.push(eb('timestamp', '<', new Date(query.to)))
-  return conditions
-}
-
-/** A person, former ones included: their punches are kept. */
-export async function personExists(db: Database, employeeId: string): Promise<boolean> {
-  const row = await db
-    .selectFrom('employees')
-    .select('id')
-    .where('employee_id', '=', employeeId)
-    .executeTakeFirst()
-  return row !== undefined
 }

@@ -1,34 +1,53 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { callerId, visibleDepartments } from '../access/caller.ts'
+import { requireOwnDevice } from '../access/guard.ts'
 import { findDevice } from '../devices/records.ts'
 import { devicePath } from '../devices/schema.ts'
 import { employeePath } from '../employees/schema.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
-import { type CheckInDeps, checkIn } from './check-in.ts'
-import { listPunches, personExists } from './records.ts'
+import { admit, type CheckInDeps, type CheckRequest, checkIn } from './check-in.ts'
+import { type Author, correctPunch, enterPunch, type ManualDeps } from './manual.ts'
+import { findPunch, listPunches, personExists, today, type View } from './punches.ts'
 import {
   allPunchesQuery,
+  type BatchEntry,
+  batchForm,
+  batchSchema,
   checkedSchema,
   checkForm,
+  correctionSchema,
   idempotencyHeaders,
+  manualSchema,
   type PunchQuery,
+  punchPath,
   punchQuery,
   punchSchema,
+  streamHeaders,
+  todayQuery,
+  todaySchema,
+  uploadForm,
 } from './schema.ts'
+import { openStreams } from './stream.ts'
 
 const tags = ['Attendance']
 const punchList = { 200: z.array(punchSchema), ...problems }
 
+export interface AttendanceDeps extends CheckInDeps, ManualDeps {}
+
 /** Check-ins and the punches that they left. */
-export function attendanceRoutes(app: App, deps: CheckInDeps): void {
-  const { db, queue } = deps
+export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
+  const { db, queue, clock, timeZone } = deps
+  const streams = openStreams(db)
+  app.addHook('preClose', async () => streams.close())
 
   app.post(
     '/attendance/check',
     {
+      config: { access: 'attendance:check' },
       // Before the picture is read into memory.
       onRequest: () => queue.room(),
       schema: {
@@ -40,27 +59,78 @@ export function attendanceRoutes(app: App, deps: CheckInDeps): void {
         response: { 200: checkedSchema, ...problems },
       },
     },
-    async (request, reply) => {
-      const { image, device_id, attendance_type } = request.body
+    async (request, reply) => checkAndTell(request, reply, request.body, request.headers['idempotency-key']),
+  )
+
+  app.post(
+    '/attendance/upload',
+    {
+      config: { access: 'attendance:check' },
+      onRequest: () => queue.room(),
+      schema: {
+        tags,
+        summary: 'The same as check, with a picture that was taken earlier',
+        description: "The punch counts at `captured_at`; its record says that this time is the client's.",
+        consumes: multipart,
+        headers: idempotencyHeaders,
+        body: uploadForm,
+        response: { 200: checkedSchema, ...problems },
+      },
+    },
+    async (request, reply) => checkAndTell(request, reply, request.body, request.headers['idempotency-key']),
+  )
+
+  async function checkAndTell(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    form: z.infer<typeof checkForm> & { captured_at?: string },
+    key: string | undefined,
+  ) {
+    requireOwnDevice(request.caller, form.device_id)
+    const { answer, replayed } = await checkIn(deps, checkRequest(request, form, key))
+    if (replayed) reply.header('idempotent-replayed', 'true')
+    return { ...answer, processing_time: reply.elapsedTime / 1000 }
+  }
+
+  app.post(
+    '/attendance/batch',
+    {
+      config: { access: 'attendance:check' },
+      onRequest: () => queue.room(),
+      schema: {
+        tags,
+        summary: 'Several pictures of one kiosk, one after the other',
+        description:
+          'Answers in the order in which the pictures were sent. A picture that is refused has an entry that says why ' +
+          'and does not stop the others. The Idempotency-Key holds for each picture by its place.',
+        consumes: multipart,
+        headers: idempotencyHeaders,
+        body: batchForm,
+        response: { 200: batchSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { images, device_id, attendance_type, captured_at } = request.body
+      requireOwnDevice(request.caller, device_id)
+      await admit(db, { deviceId: device_id, address: addressOf(request) })
       const key = request.headers['idempotency-key']
-      const { answer, replayed } = await checkIn(deps, {
-        image: image.buffer,
-        deviceId: device_id,
-        requested: attendance_type,
-        idempotency:
-          key === undefined ? undefined : { key, requestHash: hash(image.buffer, attendance_type) },
-      })
-      if (replayed) reply.header('idempotent-replayed', 'true')
-      return { ...answer, processing_time: reply.elapsedTime / 1000 }
+      const entries: BatchEntry[] = []
+      for (const [index, image] of images.entries()) {
+        const form = { image, device_id, attendance_type, captured_at: captured_at?.[index] }
+        const entry = await batchEntry(deps, checkRequest(request, form, key && hash(key, String(index))))
+        entries.push({ ...entry, filename: image.filename })
+      }
+      return entries
     },
   )
 
   app.get(
     '/attendance',
     {
+      config: { access: 'attendance:read' },
       schema: {
         tags,
-        summary: 'All punches, newest first',
+        summary: 'The punches that count, newest first; managers see those of their departments',
         querystring: allPunchesQuery,
         response: punchList,
       },
@@ -71,6 +141,7 @@ export function attendanceRoutes(app: App, deps: CheckInDeps): void {
   app.get(
     '/attendance/history/:device_id',
     {
+      config: { access: 'attendance:read' },
       schema: {
         tags,
         summary: "A kiosk's punches, newest first",
@@ -89,6 +160,7 @@ export function attendanceRoutes(app: App, deps: CheckInDeps): void {
   app.get(
     '/attendance/employee/:employee_id',
     {
+      config: { access: 'attendance:read' },
       schema: {
         tags,
         summary: "A person's punches, newest first; also those of people who left",
@@ -99,20 +171,155 @@ export function attendanceRoutes(app: App, deps: CheckInDeps): void {
     },
     async (request, reply) => {
       const { employee_id } = request.params
-      if (!(await personExists(db, employee_id)))
+      if (!(await personExists(db, employee_id, viewOf(request))))
         throw new AppError('employee_not_found', `There is no employee ${employee_id}.`)
       return sendPunches(request, reply, { ...request.query, employee_id })
     },
   )
 
   async function sendPunches(request: FastifyRequest, reply: FastifyReply, query: PunchQuery) {
-    const { punches, total } = await listPunches(db, query)
+    const { punches, total } = await listPunches(db, query, viewOf(request))
     setPageHeaders(request, reply, query, total)
     return punches
   }
+
+  app.get(
+    '/attendance/today',
+    {
+      config: { access: 'attendance:read' },
+      schema: {
+        tags,
+        summary: "Today's punches and their number, at each site by its own calendar",
+        querystring: todayQuery,
+        response: { 200: todaySchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const found = await today(db, request.query, clock.now(), viewOf(request))
+      if (!found) throw new AppError('site_not_found', `There is no site ${request.query.site_id}.`)
+      setPageHeaders(request, reply, request.query, found.total)
+      return found
+    },
+  )
+
+  app.get(
+    '/attendance/stream',
+    {
+      config: { access: 'attendance:read' },
+      exposeHeadRoute: false,
+      schema: {
+        tags,
+        summary: 'New punches as they are written, as server-sent events',
+        description:
+          'Each event is called `punch`, its data is a punch as in the lists, its id the number of the punch. A stream ' +
+          'ends after a minute: come back with the last id as Last-Event-ID, and nothing is left out.',
+        headers: streamHeaders,
+        response: { 200: z.any().describe('text/event-stream'), ...problems },
+      },
+    },
+    async (request, reply) => streams.send(reply, viewOf(request), request.headers['last-event-id']),
+  )
+
+  app.get(
+    '/attendance/:id',
+    {
+      config: { access: 'attendance:read' },
+      schema: {
+        tags,
+        summary: 'One punch, also where it was corrected',
+        params: punchPath,
+        response: { 200: punchSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      const punch = await findPunch(db, id, viewOf(request))
+      if (!punch) throw new AppError('punch_not_found', `There is no punch ${id}.`)
+      return punch
+    },
+  )
+
+  app.post(
+    '/attendance/manual',
+    {
+      config: { access: 'attendance:write' },
+      schema: {
+        tags,
+        summary: 'Enter a punch by hand',
+        body: manualSchema,
+        response: { 201: punchSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const punch = await enterPunch(deps, request.body, authorOf(request))
+      return reply.code(201).send(punch)
+    },
+  )
+
+  app.post(
+    '/attendance/:id/correct',
+    {
+      config: { access: 'attendance:write' },
+      schema: {
+        tags,
+        summary: 'Put a corrected punch in the place of this one, or take it away',
+        description: 'A punch is never changed: the answer is a new one, which `corrects` this.',
+        params: punchPath,
+        body: correctionSchema,
+        response: { 201: punchSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const punch = await correctPunch(deps, request.params.id, request.body, authorOf(request))
+      return reply.code(201).send(punch)
+    },
+  )
+
+  const viewOf = ({ caller }: FastifyRequest): View => ({ departments: visibleDepartments(caller), timeZone })
+  const authorOf = (request: FastifyRequest): Author => ({
+    enteredBy: callerId(request.caller),
+    view: viewOf(request),
+  })
 }
 
-/** A hash of everything that a check sends but its device, which the key belongs to. */
-function hash(image: Uint8Array, type: string): string {
-  return createHash('sha256').update(type).update('\0').update(image).digest('hex')
+/** A check as it was sent. The hash is of everything but its device, which the key belongs to. */
+function checkRequest(
+  request: FastifyRequest,
+  form: z.infer<typeof checkForm> & { captured_at?: string },
+  key: string | undefined,
+): CheckRequest {
+  const { image, device_id, attendance_type, captured_at } = form
+  return {
+    image: image.buffer,
+    deviceId: device_id,
+    address: addressOf(request),
+    requested: attendance_type,
+    capturedAt: captured_at === undefined ? undefined : new Date(captured_at),
+    idempotency:
+      key === undefined
+        ? undefined
+        : { key, requestHash: hash(attendance_type ?? '', captured_at ?? '', image.buffer) },
+  }
+}
+
+const addressOf = ({ caller, ip }: FastifyRequest) => (caller.kind === 'kiosk' ? ip : undefined)
+
+function hash(...parts: (string | Uint8Array)[]): string {
+  const sum = createHash('sha256')
+  for (const part of parts) sum.update(part).update('\0')
+  return sum.digest('hex')
+}
+
+async function batchEntry(deps: CheckInDeps, check: CheckRequest) {
+  const start = performance.now()
+  const seconds = () => (performance.now() - start) / 1000
+  try {
+    const { answer } = await checkIn(deps, check)
+    return { ...answer, processing_time: seconds() }
+  } catch (error) {
+    // What is no refusal of this picture, a lost database say, ends the batch.
+    if (!(error instanceof AppError)) throw error
+    const { code, message, details } = error
+    return { ...details, success: false as const, code, message, error: message, processing_time: seconds() }
+  }
 }

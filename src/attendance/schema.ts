@@ -2,18 +2,100 @@ import { z } from 'zod'
 import { deviceId } from '../devices/schema.ts'
 import { employeeId } from '../employees/schema.ts'
 import { livenessSchema } from '../gallery/schema.ts'
-import { uploadedFile } from '../shared/http.ts'
+import { optionalText, text, uploadedFile } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
 
 export const punchType = z.enum(['IN', 'OUT'])
+
+const time = z.iso.datetime({ offset: true })
 
 export const checkForm = z.object({
   image: uploadedFile.describe('JPEG, PNG or WebP with one face'),
   device_id: deviceId,
   attendance_type: z
     .enum(['IN', 'OUT', 'AUTO'])
-    .default('IN')
-    .describe('AUTO: OUT when the last punch of the day is an IN, else IN'),
+    .optional()
+    .describe(
+      "AUTO: OUT when the last punch of the day is an IN, else IN. When missing: the kiosk's direction, else IN",
+    ),
+})
+
+const capturedAt = time.describe(
+  "When the picture was taken, by the client's clock: not in the future, and not older than 7 days",
+)
+
+export const uploadForm = checkForm.extend({ captured_at: capturedAt })
+
+/** The most pictures of one batch. */
+const MAX_BATCH = 10
+
+export const batchForm = z
+  .object({
+    images: oneOrMore(uploadedFile).describe(
+      `1 to ${MAX_BATCH} pictures, each with one face; together not larger than one upload may be`,
+    ),
+    device_id: deviceId,
+    attendance_type: checkForm.shape.attendance_type,
+    captured_at: oneOrMore(capturedAt)
+      .optional()
+      .describe('One for each picture, in the same order, or none at all'),
+  })
+  .refine(({ images, captured_at }) => captured_at === undefined || captured_at.length === images.length, {
+    path: ['captured_at'],
+    error: 'must be sent once for each picture, or not at all',
+  })
+
+/** A field that a form may repeat: one value comes as itself, several as a list. */
+function oneOrMore<Field extends z.ZodType>(field: Field) {
+  return z
+    .preprocess(
+      (value) => (value === undefined || Array.isArray(value) ? value : [value]),
+      z
+        .array(field)
+        .min(1)
+        .max(MAX_BATCH, { error: `must be sent at most ${MAX_BATCH} times` }),
+    )
+    .meta({ type: 'array' })
+}
+
+/** Nobody means a time before this by hand: it is a slip of the keyboard. */
+const EARLIEST = new Date('2000-01-01T00:00:00Z')
+const enteredTime = time
+  .transform((value) => new Date(value))
+  .refine((value) => value >= EARLIEST, { error: 'must be a time after 2000' })
+const why = text(500).describe('Why: it stays with the punch for good')
+
+export const manualSchema = z.object({
+  employee_id: employeeId,
+  attendance_type: punchType,
+  timestamp: enteredTime,
+  notes: why,
+  device_id: deviceId.nullish().describe('The kiosk at which it should have been'),
+})
+
+export const correctionSchema = z
+  .object({
+    timestamp: enteredTime.optional(),
+    attendance_type: punchType.optional(),
+    void: z.literal(true).optional().describe('The punch does not count at all'),
+    notes: why,
+  })
+  .refine((given) => given.void || given.timestamp || given.attendance_type, {
+    error: 'must have a timestamp, an attendance_type, or void: true',
+  })
+  .refine((given) => !given.void || !(given.timestamp || given.attendance_type), {
+    path: ['void'],
+    error: 'cannot come with a timestamp or an attendance_type',
+  })
+
+const LARGEST_ID = 2 ** 31 - 1
+
+export const punchPath = z.object({
+  id: z
+    .string()
+    .regex(/^[1-9][0-9]{0,9}$/, { error: 'must be the number of a punch' })
+    .transform(Number)
+    .refine((id) => id <= LARGEST_ID, { error: 'must be the number of a punch' }),
 })
 
 export const idempotencyHeaders = z.looseObject({
@@ -48,12 +130,32 @@ export const checkedSchema = z
 
 export type Checked = z.infer<typeof checkedSchema>
 
+const filename = z.string().describe('What the client called the picture')
+
+export const batchSchema = z.array(
+  z.union([
+    checkedSchema.extend({ filename }),
+    z
+      .looseObject({
+        success: z.literal(false),
+        code: z.string(),
+        message: z.string(),
+        error: z.string(),
+        filename,
+        processing_time: z.number().describe('Seconds'),
+      })
+      .describe('This picture was refused; the others were not'),
+  ]),
+)
+
+export type BatchEntry = z.infer<typeof batchSchema>[number]
+
 export const punchSchema = z
   .object({
     id: z.number(),
     employee_id: z.string(),
     employee_name: z.string(),
-    device_id: z.string(),
+    device_id: z.string().nullable().describe('Null for a punch that was entered by hand without a kiosk'),
     timestamp: z.date(),
     attendance_type: punchType,
     confidence_score: z.number(),
@@ -61,13 +163,40 @@ export const punchSchema = z
     decision_id: z.number(),
     image_path: z.string().nullable(),
     notes: z.string().nullable(),
+    kind: z.enum(['face', 'manual', 'correction']).describe('What led to the punch'),
+    corrects: z.number().nullable().describe('The punch that this one takes the place of'),
+    is_void: z.boolean().describe('The corrected punch does not count, and nothing in its place'),
+    superseded_by: z.number().nullable().describe('The correction that takes the place of this one'),
   })
   .meta({ id: 'Attendance' })
 
+const siteNumber = { error: 'must be the number of a site' }
+const siteId = z.coerce
+  .number(siteNumber)
+  .int(siteNumber)
+  .min(1, siteNumber)
+  .max(LARGEST_ID, siteNumber)
+  .describe('The site of the kiosk, or of the person where there is no kiosk')
+
 export const punchQuery = pageQuery.extend({
-  from: z.iso.datetime({ offset: true }).optional().describe('Not before this time'),
-  to: z.iso.datetime({ offset: true }).optional().describe('Before this time'),
+  from: time.optional().describe('Not before this time'),
+  to: time.optional().describe('Before this time'),
+  date: z.iso
+    .date()
+    .refine((date) => date >= '1900', { error: 'must be a date after 1900' })
+    .optional()
+    .describe("The day of the punch in the site's time zone, such as 2025-03-03"),
   attendance_type: punchType.optional(),
+  site_id: siteId.optional(),
+  department: optionalText(100),
+  sort: z
+    .enum(['timestamp', '-timestamp'])
+    .default('-timestamp')
+    .describe('-timestamp: newest first. timestamp: oldest first'),
+  include: z
+    .enum(['effective', 'all'])
+    .default('effective')
+    .describe('effective: the punches that count. all: also those that were corrected'),
 })
 
 export const allPunchesQuery = punchQuery.extend({
@@ -76,3 +205,38 @@ export const allPunchesQuery = punchQuery.extend({
 })
 
 export type PunchQuery = z.infer<typeof allPunchesQuery>
+
+export const streamHeaders = z.looseObject({
+  'last-event-id': z
+    .string()
+    .regex(/^[0-9]{1,10}$/, { error: 'must be the number of a punch' })
+    .transform(Number)
+    .refine((id) => id <= LARGEST_ID, { error: 'must be the number of a punch' })
+    .optional()
+    .describe('The last punch that was seen; the stream goes on after it'),
+})
+
+export const todayQuery = pageQuery.extend({ site_id: siteId.optional() })
+
+const counts = {
+  total: z.number().describe('Punches'),
+  people: z.number(),
+  in: z.number(),
+  out: z.number(),
+}
+
+export const todaySchema = z
+  .object({
+    ...counts,
+    sites: z.array(
+      z.object({
+        site_id: z.number(),
+        name: z.string(),
+        time_zone: z.string(),
+        date: z.string().describe('Today in the time zone of the site'),
+        ...counts,
+      }),
+    ),
+    punches: z.array(punchSchema).describe('Newest first, a page of them'),
+  })
+  .meta({ id: 'Today' })

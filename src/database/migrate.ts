@@ -1,10 +1,18 @@
 import { type Kysely, type Migration, type MigrationResultSet, Migrator, sql } from 'kysely'
 import * as initial from './migrations/0001-initial.ts'
+import * as access from './migrations/0002-access.ts'
+import * as devices from './migrations/0003-devices.ts'
+import * as employees from './migrations/0004-employees.ts'
+import * as attendance from './migrations/0005-attendance.ts'
 import type { Database } from './tables.ts'
 
 /** All of them, in order. A list and not a folder, so that it is the same from src/ and from dist/. */
 const migrations: Record<string, Migration> = {
   '0001-initial': initial,
+  '0002-access': access,
+  '0003-devices': devices,
+  '0004-employees': employees,
+  '0005-attendance': attendance,
 }
 
 /** The key of the advisory lock that lets one process migrate at a time; any fixed number would do. */

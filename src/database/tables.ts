@@ -1,4 +1,4 @@
-import type { Generated, GeneratedAlways, JSONColumnType, Kysely, Transaction } from 'kysely'
+import type { ColumnType, Generated, GeneratedAlways, JSONColumnType, Kysely, Transaction } from 'kysely'
 
 /** The tables as TypeScript sees them; migrations/ is what makes them. Timestamps are timestamptz, read as Date. */
 export interface Tables {
@@ -12,6 +12,17 @@ export interface Tables {
   attendance: AttendanceTable
   idempotency_keys: IdempotencyKeysTable
   network_logs: NetworkLogsTable
+  pairing_codes: PairingCodesTable
+  device_commands: DeviceCommandsTable
+  network_scans: NetworkScansTable
+  instance: InstanceTable
+  sites: SitesTable
+  users: UsersTable
+  sessions: SessionsTable
+  one_time_links: OneTimeLinksTable
+  api_keys: ApiKeysTable
+  login_failures: LoginFailuresTable
+  consents: ConsentsTable
 }
 
 /** The pool, or the one connection of an open transaction: inside a transaction only the latter may be used. */
@@ -31,6 +42,20 @@ export interface EmployeesTable {
   ended_at: Date | null
   created_at: Generated<Date>
   updated_at: Generated<Date>
+  site_id: Generated<number>
+  /** Counts the changes, so that of two editors the second learns of the first. */
+  version: Generated<number>
+}
+
+/** That a person agreed to be recognised by face: to which text, when, and who wrote it down. */
+export interface ConsentsTable {
+  id: GeneratedAlways<number>
+  employee_id: string
+  text_version: string
+  given_at: Date
+  /** As `callerId` names them. */
+  given_by: string
+  withdrawn_at: Date | null
 }
 
 export interface DevicesTable {
@@ -43,6 +68,47 @@ export interface DevicesTable {
   created_at: Generated<Date>
   last_heartbeat: Date | null
   config: JSONColumnType<Record<string, unknown>> | null
+  site_id: Generated<number>
+  /** SHA-256 of the kiosk's key, and of the one that takes its place as soon as it is used. */
+  key_hash: string | null
+  next_key_hash: string | null
+  key_created_at: Date | null
+  /** What a check-in here is; AUTO leaves it to the check-in. */
+  direction: Generated<'IN' | 'OUT' | 'AUTO'>
+  /** One more with each change by a person. */
+  version: Generated<number>
+  config_version: Generated<number>
+  /** The server's clock minus the kiosk's at the last heartbeat. */
+  clock_skew_ms: number | null
+  last_status: string | null
+  app_version: string | null
+}
+
+/** One-time codes that kiosks exchange for their keys; at most one a device. */
+export interface PairingCodesTable {
+  code_hash: string
+  device_id: string
+  expires_at: Date
+  created_by: number | null
+  created_at: Date
+}
+
+export interface DeviceCommandsTable {
+  id: GeneratedAlways<number>
+  device_id: string
+  command: 'reload' | 'reset' | 'test_picture' | 'update'
+  state: Generated<'queued' | 'sent' | 'done' | 'failed'>
+  created_at: Date
+  sent_at: Date | null
+  finished_at: Date | null
+  result: string | null
+}
+
+/** The last scan of the network, in the row with number 1. */
+export interface NetworkScansTable {
+  id: number
+  started_at: Date
+  found: ColumnType<unknown[], string | undefined, string>
 }
 
 /** One stored photo of a person. The picture itself is a file that the photo store named. */
@@ -107,7 +173,7 @@ export interface DecisionsTable {
   id: GeneratedAlways<number>
   created_at: Generated<Date>
   device_id: string | null
-  kind: 'face'
+  kind: 'face' | 'manual' | 'correction'
   outcome: string
   employee_id: string | null
   confidence: number | null
@@ -122,7 +188,8 @@ export interface DecisionsTable {
 export interface AttendanceTable {
   id: GeneratedAlways<number>
   employee_id: string
-  device_id: string
+  /** Null for a punch that was entered by hand without a kiosk. */
+  device_id: string | null
   timestamp: Date
   attendance_type: 'IN' | 'OUT'
   confidence_score: number
@@ -130,6 +197,10 @@ export interface AttendanceTable {
   decision_id: number
   image_path: string | null
   notes: string | null
+  /** The punch that this row takes the place of. */
+  corrects: number | null
+  /** The punch that this row corrects does not count, and nothing counts in its place. */
+  is_void: Generated<boolean>
 }
 
 export interface IdempotencyKeysTable {
@@ -148,4 +219,85 @@ export interface NetworkLogsTable {
   action: string
   result: string
   latency_ms: number | null
+}
+
+/** One row: what tells this database from every other one. */
+export interface InstanceTable {
+  only_one: Generated<boolean>
+  id: Generated<string>
+}
+
+/** A place with its own time zone. Number 1 is made by the migration; devices and people belong to it at first. */
+export interface SitesTable {
+  id: GeneratedAlways<number>
+  name: string
+  /** IANA name; null means the server's TIME_ZONE. */
+  time_zone: string | null
+  /** CIDR blocks that the site's kiosks call from; empty means any. */
+  allowed_networks: Generated<string[]>
+  version: Generated<number>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+/** A person who works with the system, as opposed to one who is recognised by it. */
+export interface UsersTable {
+  id: GeneratedAlways<number>
+  username: string
+  name: string
+  role: 'owner' | 'admin' | 'hr' | 'manager' | 'viewer'
+  /** What a manager sees; null for every other role. */
+  departments: string[] | null
+  /** Argon2id; null until the first password is set. */
+  password_hash: string | null
+  is_active: Generated<boolean>
+  /** Sealed with a key from SECRET_KEY. */
+  totp_secret: Uint8Array | null
+  totp_confirmed: Generated<boolean>
+  /** The time step of the last code that was taken: none is taken twice. */
+  totp_last_step: string | null
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+  last_login_at: Date | null
+}
+
+export interface SessionsTable {
+  id: string
+  user_id: number
+  /** SHA-256 of the refresh token that is good now, and of the one before it. */
+  refresh_hash: string
+  previous_hash: string | null
+  rotated_at: Date
+  created_at: Date
+  expires_at: Date
+  ip_address: string | null
+  user_agent: string | null
+}
+
+export interface OneTimeLinksTable {
+  token_hash: string
+  purpose: 'setup' | 'password'
+  user_id: number | null
+  created_at: Date
+  expires_at: Date
+}
+
+export interface ApiKeysTable {
+  id: GeneratedAlways<number>
+  name: string
+  key_hash: string
+  /** The key's first characters, to tell it by. */
+  hint: string
+  scopes: string[]
+  created_by: number | null
+  created_at: Date
+  expires_at: Date | null
+  last_used_at: Date | null
+}
+
+/** Failed logins of a name or from an address (hashed), for the throttle. */
+export interface LoginFailuresTable {
+  key: string
+  failures: number
+  last_at: Date
 }

@@ -1,7 +1,14 @@
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import { codeOf } from '../database/errors.ts'
 import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
+import { AppError } from '../shared/errors.ts'
+import { invalidField } from '../shared/http.ts'
 import type { Page } from '../shared/paging.ts'
+import { versionMismatch } from '../shared/version.ts'
 import { type Device, type DeviceChanges, deletedMark, type NewDevice } from './schema.ts'
+
+/** A device as it is stored; its state also depends on the time, see `describeDevice`. */
+export type DeviceRow = Omit<Device, 'state'>
 
 const columns = [
   'id',
@@ -13,32 +20,91 @@ const columns = [
   'created_at',
   'last_heartbeat',
   'config',
+  'config_version',
+  'direction',
+  'site_id',
+  sql<boolean>`(key_hash IS NOT NULL OR next_key_hash IS NOT NULL)`.as('paired'),
+  'clock_skew_ms',
+  'last_status',
+  'app_version',
+  'version',
 ] as const
 
-const isDeleted = sql<SqlBool>`(NOT devices.is_active AND right(devices.name, ${deletedMark.length}) = ${deletedMark})`
+/** Kiosks are told to send a heartbeat so often; after two that are missing they are late, after nine offline. */
+export const HEARTBEAT_S = 30
+const LATE_MS = 90_000
+const OFFLINE_MS = 300_000
 
-/** Registers a device, or a deleted one again. Undefined when the id is in use. */
+/** A device with the state that its last heartbeat gives it now. */
+export function describeDevice(row: DeviceRow, now: Date): Device {
+  return { ...row, state: stateOf(row.last_heartbeat, now) }
+}
+
+function stateOf(lastHeartbeat: Date | null, now: Date): Device['state'] {
+  if (lastHeartbeat === null) return 'offline'
+  const silentMs = now.getTime() - lastHeartbeat.getTime()
+  if (silentMs <= LATE_MS) return 'online'
+  return silentMs <= OFFLINE_MS ? 'late' : 'offline'
+}
+
+export const isDeleted = sql<SqlBool>`(NOT devices.is_active AND right(devices.name, ${deletedMark.length}) = ${deletedMark})`
+
+/** Registers a device, or a deleted one again. Undefined when the id is in use. Throws when there is no such site. */
 export async function registerDevice(
   db: Database,
   device: NewDevice,
   now: Date,
-): Promise<Device | undefined> {
-  const { device_id, name = device_id, location = null, ip_address = null } = device
+): Promise<DeviceRow | undefined> {
+  const { device_id, name = device_id, location = null, ip_address = null, direction, site_id } = device
   return db
     .insertInto('devices')
-    .values({ device_id, name, location, ip_address, created_at: now })
+    .values({
+      device_id,
+      name,
+      location,
+      ip_address,
+      created_at: now,
+      // Undefined leaves it to the column's default.
+      ...(direction && { direction }),
+      ...(site_id && { site_id }),
+    })
     .onConflict((conflict) =>
       conflict
         .column('device_id')
-        .doUpdateSet({ name, location, ip_address, is_active: true })
+        .doUpdateSet(({ ref }) => ({
+          name,
+          location,
+          ip_address,
+          is_active: true,
+          direction: ref('excluded.direction'),
+          site_id: ref('excluded.site_id'),
+          // Another machine: what the old one was told and said is none of its business.
+          config: null,
+          config_version: sql`devices.config_version + 1`,
+          last_heartbeat: null,
+          last_status: null,
+          clock_skew_ms: null,
+          app_version: null,
+          version: sql`devices.version + 1`,
+        }))
         .where(isDeleted),
     )
     .returning(columns)
     .executeTakeFirst()
+    .catch(refuseUnknownSite)
+}
+
+/** The only row that a device refers to is its site. */
+function refuseUnknownSite(error: unknown): never {
+  if (codeOf(error) === '23503') throw invalidField('site_id', 'there is no such site')
+  throw error
 }
 
 /** The devices of one page, deleted ones included, and how many there are in all. */
-export async function listDevices(db: Database, page: Page): Promise<{ devices: Device[]; total: number }> {
+export async function listDevices(
+  db: Database,
+  page: Page,
+): Promise<{ devices: DeviceRow[]; total: number }> {
   const devices = await db
     .selectFrom('devices')
     .select(columns)
@@ -54,12 +120,28 @@ export async function listDevices(db: Database, page: Page): Promise<{ devices: 
 }
 
 /** One device by its number or by its own id. */
-export async function findDevice(db: Database, device: string): Promise<Device | undefined> {
+export async function findDevice(db: Database, device: string): Promise<DeviceRow | undefined> {
   return db.selectFrom('devices').select(columns).where(isNamed(device)).executeTakeFirst()
 }
 
+/** Throws `device_not_found` where there is none. */
+export async function requireDevice(db: Database, device: string): Promise<DeviceRow> {
+  return (await findDevice(db, device)) ?? unknownDevice(device)
+}
+
+/** Throws `device_inactive` for one that is deactivated, because it would not hear of what is meant for it. */
+export async function requireActiveDevice(db: Database, device: string): Promise<DeviceRow> {
+  const row = await requireDevice(db, device)
+  if (row.is_active) return row
+  throw new AppError('device_inactive', `The device ${row.device_id} is deactivated. Activate it first.`)
+}
+
+export function unknownDevice(device: string): never {
+  throw new AppError('device_not_found', `There is no device ${device}.`)
+}
+
 /** An id of digits alone is refused at registration, so that a number can only mean the row. */
-function isNamed(device: string) {
+export function isNamed(device: string) {
   const largestNumber = 2 ** 31 - 1
   return (eb: ExpressionBuilder<Tables, 'devices'>) => {
     if (!/^[0-9]+$/.test(device)) return eb('device_id', '=', device)
@@ -67,45 +149,79 @@ function isNamed(device: string) {
   }
 }
 
-/** Changes only the given fields of a device that is not deleted; null clears one. */
+/**
+ * Changes only the given fields of a device that is not deleted; null clears one. `expected`: only one of these
+ * versions, undefined means any. Throws when there is no such device or site, or it has another version.
+ */
 export async function updateDevice(
   db: Database,
   device: string,
-  changes: DeviceChanges,
-): Promise<Device | undefined> {
+  changes: Partial<DeviceChanges>,
+  expected?: readonly number[],
+): Promise<DeviceRow> {
   const { config, ...columnsToSet } = changes
-  return db
+  const updated = await db
     .updateTable('devices')
     .set({
       ...columnsToSet,
-      ...(config === undefined ? {} : { config: config === null ? null : JSON.stringify(config) }),
+      version: sql`version + 1`,
+      ...(config !== undefined && {
+        config: config === null ? null : JSON.stringify(config),
+        config_version: sql`config_version + 1`,
+      }),
     })
     .where(isNamed(device))
     .where(({ not }) => not(isDeleted))
+    .$if(expected !== undefined, (query) => query.where(sql<SqlBool>`version = any(${expected}::integer[])`))
     .returning(columns)
     .executeTakeFirst()
+    .catch(refuseUnknownSite)
+  if (updated) return updated
+  const found = await db
+    .selectFrom('devices')
+    .select('id')
+    .where(isNamed(device))
+    .where(({ not }) => not(isDeleted))
+    .executeTakeFirst()
+  if (found) throw versionMismatch()
+  return unknownDevice(device)
 }
 
-/** Notes that a device is alive. */
+export interface Heartbeat {
+  /** null when the kiosk did not tell its time. */
+  clockSkewMs: number | null
+  status: string | null
+  appVersion: string | undefined
+}
+
+/** Notes that a device is alive. Returns it, or throws `unknown_device` or `device_inactive`. */
 export async function recordHeartbeat(
   db: Database,
   deviceId: string,
+  { clockSkewMs, status, appVersion }: Heartbeat,
   now: Date,
-): Promise<'recorded' | 'unknown' | 'inactive'> {
+): Promise<DeviceRow> {
   const updated = await db
     .updateTable('devices')
-    .set({ last_heartbeat: now })
+    .set({
+      last_heartbeat: now,
+      clock_skew_ms: clockSkewMs,
+      last_status: status,
+      ...(appVersion !== undefined && { app_version: appVersion }),
+    })
     .where('device_id', '=', deviceId)
     .where('is_active', '=', true)
-    .returning('id')
+    .returning(columns)
     .executeTakeFirst()
-  if (updated !== undefined) return 'recorded'
+  if (updated !== undefined) return updated
   const known = await db
     .selectFrom('devices')
     .select('id')
     .where('device_id', '=', deviceId)
     .executeTakeFirst()
-  return known === undefined ? 'unknown' : 'inactive'
+  throw known
+    ? new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
+    : new AppError('unknown_device', `The device ${deviceId} is not registered.`)
 }
 
 /** Deletes a device, or deactivates it where punches or decisions refer to it. */
@@ -117,7 +233,7 @@ export async function deleteDevice(
     // Locked before the question is asked: a check-in at this moment either is seen, or finds no device.
     const found = await trx
       .selectFrom('devices')
-      .select('id')
+      .select(['id', 'device_id'])
       .where(isNamed(device))
       .forUpdate()
       .executeTakeFirst()
@@ -128,7 +244,7 @@ export async function deleteDevice(
       .where('id', '=', found.id)
       .executeTakeFirstOrThrow()
     if (referred_to) {
-      await deactivate(trx, found.id)
+      await deactivate(trx, found.id, found.device_id)
       return 'deactivated'
     }
     await trx.deleteFrom('devices').where('id', '=', found.id).execute()
@@ -140,13 +256,22 @@ const isReferredTo = sql<boolean>`(
   EXISTS (SELECT FROM attendance WHERE attendance.device_id = devices.device_id)
   OR EXISTS (SELECT FROM decisions WHERE decisions.device_id = devices.device_id))`
 
-async function deactivate(trx: DatabaseTransaction, id: number): Promise<void> {
+/** What it had to do and whatever opened a door for it ends with it: it may be registered again, as another machine. */
+async function deactivate(trx: DatabaseTransaction, id: number, deviceId: string): Promise<void> {
   await trx
     .updateTable('devices')
-    .set({ is_active: false, name: sql`name || ${deletedMark}` })
+    .set({
+      is_active: false,
+      name: sql`name || ${deletedMark}`,
+      version: sql`version + 1`,
+      key_hash: null,
+      next_key_hash: null,
+    })
     .where('id', '=', id)
     .where(({ not }) => not(isDeleted))
     .execute()
+  await trx.deleteFrom('pairing_codes').where('device_id', '=', deviceId).execute()
+  await trx.deleteFrom('device_commands').where('device_id', '=', deviceId).execute()
 }
 
 /** Removes the deleted devices that nothing refers to any more. */

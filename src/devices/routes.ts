@@ -1,28 +1,31 @@
+import type { FastifyRequest } from 'fastify'
+import QRCode from 'qrcode'
 import { z } from 'zod'
+import { requireOwnDevice } from '../access/guard.ts'
+import { countAttempt } from '../access/throttle.ts'
 import type { Database } from '../database/tables.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
 import { pageQuery, setPageHeaders } from '../shared/paging.ts'
+import { expectedVersions, ifMatch, sendVersioned } from '../shared/version.ts'
+import { finishCommand, listCommands, queueCommand, takeCommands } from './commands.ts'
+import { offerKey, replaceKey, revokeKey } from './keys.ts'
+import { CODE_S, exchangeCode, newPairingCode } from './pairing.ts'
 import {
   deleteDevice,
-  findDevice,
+  describeDevice,
+  HEARTBEAT_S,
   listDevices,
   recordHeartbeat,
   registerDevice,
   removeDeletedDevices,
+  requireActiveDevice,
+  requireDevice,
+  unknownDevice,
   updateDevice,
 } from './records.ts'
-import {
-  cleanupAnswer,
-  deletionAnswer,
-  deviceChangesSchema,
-  devicePath,
-  deviceSchema,
-  heartbeatAnswer,
-  heartbeatSchema,
-  newDeviceSchema,
-} from './schema.ts'
+import * as schema from './schema.ts'
 
 interface DeviceDeps {
   db: Database
@@ -31,16 +34,24 @@ interface DeviceDeps {
 
 const tags = ['Devices']
 
-/** Kiosks: registration, heartbeat, changes and removal. */
-export function deviceRoutes(app: App, { db, clock }: DeviceDeps): void {
+/** Kiosks: registration, pairing, heartbeat, commands, changes and removal. */
+export function deviceRoutes(app: App, deps: DeviceDeps): void {
+  registrationRoutes(app, deps)
+  pairingRoutes(app, deps)
+  heartbeatRoutes(app, deps)
+  commandRoutes(app, deps)
+}
+
+function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
   app.post(
     '/devices/register',
     {
+      config: { access: 'devices:write' },
       schema: {
         tags,
         summary: 'Register a kiosk, or a deleted one again',
-        body: newDeviceSchema,
-        response: { 201: deviceSchema, ...problems },
+        body: schema.newDeviceSchema,
+        response: { 201: schema.deviceSchema, ...problems },
       },
     },
     async (request, reply) => {
@@ -48,98 +59,84 @@ export function deviceRoutes(app: App, { db, clock }: DeviceDeps): void {
       if (device === undefined) {
         throw new AppError('device_id_taken', `The id ${request.body.device_id} belongs to another device.`)
       }
-      return reply.code(201).send(device)
+      return reply.code(201).send(sendVersioned(reply, describeDevice(device, clock.now())))
     },
   )
 
   app.get(
     '/devices',
     {
+      config: { access: 'devices:read' },
       schema: {
         tags,
         summary: 'List; X-Total-Count and Link tell of the other pages',
         querystring: pageQuery,
-        response: { 200: z.array(deviceSchema), ...problems },
+        response: { 200: z.array(schema.deviceSchema), ...problems },
       },
     },
     async (request, reply) => {
       const { devices, total } = await listDevices(db, request.query)
       setPageHeaders(request, reply, request.query, total)
-      return devices
-    },
-  )
-
-  app.post(
-    '/devices/heartbeat',
-    {
-      schema: {
-        tags,
-        summary: 'A kiosk tells that it is alive',
-        body: heartbeatSchema,
-        response: { 200: heartbeatAnswer, ...problems },
-      },
-    },
-    async (request) => {
-      const { device_id } = request.body
-      const result = await recordHeartbeat(db, device_id, clock.now())
-      if (result === 'unknown')
-        throw new AppError('unknown_device', `The device ${device_id} is not registered.`)
-      if (result === 'inactive')
-        throw new AppError('device_inactive', `The device ${device_id} is deactivated.`)
-      return { msg: 'Heartbeat updated' as const }
+      return devices.map((device) => describeDevice(device, clock.now()))
     },
   )
 
   app.get(
     '/devices/:device_id',
     {
+      config: { access: 'devices:read' },
       schema: {
         tags,
         summary: 'One kiosk',
-        params: devicePath,
-        response: { 200: deviceSchema, ...problems },
+        params: schema.devicePath,
+        response: { 200: schema.deviceSchema, ...problems },
       },
     },
-    async (request) => {
-      const { device_id } = request.params
-      return (await findDevice(db, device_id)) ?? notFound(device_id)
+    async (request, reply) => {
+      const device = await requireDevice(db, request.params.device_id)
+      return sendVersioned(reply, describeDevice(device, clock.now()))
     },
   )
 
   app.put(
     '/devices/:device_id',
     {
+      config: { access: 'devices:write' },
       schema: {
         tags,
         summary: 'Change the given fields; null clears an optional one',
-        params: devicePath,
-        body: deviceChangesSchema,
-        response: { 200: deviceSchema, ...problems },
+        params: schema.devicePath,
+        headers: ifMatch,
+        body: schema.deviceChangesSchema,
+        response: { 200: schema.deviceSchema, ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { device_id } = request.params
       if (Object.values(request.body).every((value) => value === undefined)) {
         throw new AppError('invalid_request', 'The request changes nothing: send at least one field.')
       }
-      return (await updateDevice(db, device_id, request.body)) ?? notFound(device_id)
+      const expected = expectedVersions(request.headers['if-match'])
+      const device = await updateDevice(db, device_id, request.body, expected)
+      return sendVersioned(reply, describeDevice(device, clock.now()))
     },
   )
 
   app.delete(
     '/devices/:device_id',
     {
+      config: { access: 'devices:write' },
       schema: {
         tags,
         summary: 'Delete, or deactivate where attendance records refer to it',
-        params: devicePath,
-        response: { 200: deletionAnswer, ...problems },
+        params: schema.devicePath,
+        response: { 200: schema.deletionAnswer, ...problems },
       },
     },
     async (request) => {
       const { device_id } = request.params
       const action = await deleteDevice(db, device_id)
-      if (action === 'not_found') return notFound(device_id)
+      if (action === 'not_found') return unknownDevice(device_id)
       const message =
         action === 'deleted' ? 'Device permanently deleted' : 'Device deactivated (has attendance records)'
       return { success: true as const, message, action }
@@ -149,10 +146,11 @@ export function deviceRoutes(app: App, { db, clock }: DeviceDeps): void {
   app.delete(
     '/devices/cleanup/deleted',
     {
+      config: { access: 'devices:write' },
       schema: {
         tags,
         summary: 'Remove deleted kiosks that no record refers to',
-        response: { 200: cleanupAnswer, ...problems },
+        response: { 200: schema.cleanupAnswer, ...problems },
       },
     },
     async () => {
@@ -162,6 +160,212 @@ export function deviceRoutes(app: App, { db, clock }: DeviceDeps): void {
   )
 }
 
-function notFound(device: string): never {
-  throw new AppError('device_not_found', `There is no device ${device}.`)
+function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
+  app.post(
+    '/devices/:device_id/pair',
+    {
+      config: { access: 'devices:write' },
+      schema: {
+        tags,
+        summary: 'A one-time code with which a kiosk gets its key; an earlier code is void',
+        params: schema.devicePath,
+        response: { 201: schema.pairingAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { device_id } = await requireActiveDevice(db, request.params.device_id)
+      const { caller } = request
+      const createdBy = caller.kind === 'user' ? caller.userId : null
+      const { code, expires_at } = await newPairingCode(db, device_id, createdBy, clock.now())
+      const path = `/kiosk?pair=${code}`
+      const qr_svg = await QRCode.toString(`${request.protocol}://${request.host}${path}`, { type: 'svg' })
+      reply.header('cache-control', 'no-store')
+      return reply.code(201).send({ device_id, code, path, qr_svg, expires_at, expires_in: CODE_S })
+    },
+  )
+
+  app.post(
+    '/devices/pair',
+    {
+      config: { access: 'public' },
+      schema: {
+        tags,
+        summary: "Exchange a pairing code for the kiosk's key",
+        description: 'The key is shown this once. 403 `link_not_valid`: the code is wrong, used or expired.',
+        body: schema.pairingSchema,
+        response: { 200: schema.pairedAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { forgive } = await countAttempt(db, undefined, request.ip, clock.now())
+      const paired = await exchangeCode(db, request.body.code, clock.now())
+      await forgive()
+      // From here on the log knows who called.
+      request.caller = { kind: 'kiosk', deviceId: paired.device_id }
+      reply.header('cache-control', 'no-store')
+      return paired
+    },
+  )
+
+  app.post(
+    '/devices/rotate-key',
+    {
+      config: { access: 'devices:report' },
+      schema: {
+        tags,
+        summary: 'A kiosk asks for a new key; the old one is good until the new one is first used',
+        response: { 200: schema.keyAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const key = await offerKey(db, ownDevice(request), clock.now())
+      if (!key) throw new AppError('unknown_device', 'The device key was revoked. Pair the kiosk again.')
+      reply.header('cache-control', 'no-store')
+      return key
+    },
+  )
+
+  app.post(
+    '/devices/:device_id/rotate-key',
+    {
+      config: { access: 'devices:write' },
+      schema: {
+        tags,
+        summary: 'Give a kiosk a new key; the old one is dead at once',
+        params: schema.devicePath,
+        response: { 200: schema.keyAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { device_id } = request.params
+      reply.header('cache-control', 'no-store')
+      return (await replaceKey(db, device_id, clock.now())) ?? unknownDevice(device_id)
+    },
+  )
+
+  app.delete(
+    '/devices/:device_id/key',
+    {
+      config: { access: 'devices:write' },
+      schema: {
+        tags,
+        summary: "Revoke a kiosk's key and its pairing code, at once",
+        params: schema.devicePath,
+        response: { 200: schema.doneAnswer, ...problems },
+      },
+    },
+    async (request) => {
+      const { device_id } = request.params
+      if (!(await revokeKey(db, device_id))) return unknownDevice(device_id)
+      return { message: 'The key is revoked. Pair the kiosk again to let it in.' }
+    },
+  )
+}
+
+/** Who a kiosk is by its key. */
+function ownDevice({ caller }: FastifyRequest): string {
+  if (caller.kind === 'kiosk' && caller.deviceId !== undefined) return caller.deviceId
+  throw new AppError('unknown_device', 'Only a kiosk that was paired has a key: send it as X-Device-Key.')
+}
+
+function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
+  app.post(
+    '/devices/heartbeat',
+    {
+      config: { access: 'devices:report' },
+      schema: {
+        tags,
+        summary: 'A kiosk tells that it is alive, and hears of its configuration and commands',
+        body: schema.heartbeatSchema,
+        response: { 200: schema.heartbeatAnswer, ...problems },
+      },
+    },
+    async (request) => {
+      const { device_id, timestamp, status = null, app_version } = request.body
+      requireOwnDevice(request.caller, device_id)
+      const now = clock.now()
+      const clockSkewMs = skewOf(timestamp, now)
+      const heartbeat = { clockSkewMs, status, appVersion: app_version ?? undefined }
+      const { config, config_version, direction } = await recordHeartbeat(db, device_id, heartbeat, now)
+      return {
+        msg: 'Heartbeat updated' as const,
+        server_time: now,
+        next_heartbeat_s: HEARTBEAT_S,
+        clock_skew_ms: clockSkewMs,
+        config,
+        config_version,
+        direction,
+        commands: await takeCommands(db, device_id, now),
+      }
+    },
+  )
+}
+
+/** How far the kiosk's clock is behind ours; null for a text that is no time. */
+function skewOf(timestamp: string | null | undefined, now: Date): number | null {
+  const [, time, zone] =
+    /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/i.exec(timestamp ?? '') ?? []
+  const skewMs = now.getTime() - Date.parse(`${time}${zone ?? 'Z'}`)
+  return Number.isNaN(skewMs) ? null : skewMs
+}
+
+function commandRoutes(app: App, { db, clock }: DeviceDeps): void {
+  app.post(
+    '/devices/:device_id/commands',
+    {
+      config: { access: 'devices:write' },
+      schema: {
+        tags,
+        summary: 'Queue a command; the kiosk gets it with its next heartbeat',
+        params: schema.devicePath,
+        body: schema.newCommandSchema,
+        response: { 201: schema.commandSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { device_id } = await requireActiveDevice(db, request.params.device_id)
+      return reply.code(201).send(await queueCommand(db, device_id, request.body.command, clock.now()))
+    },
+  )
+
+  app.get(
+    '/devices/:device_id/commands',
+    {
+      config: { access: 'devices:read' },
+      schema: {
+        tags,
+        summary: "A kiosk's commands and what became of them, the newest first",
+        params: schema.devicePath,
+        querystring: pageQuery,
+        response: { 200: z.array(schema.commandSchema), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { device_id } = await requireDevice(db, request.params.device_id)
+      const { commands, total } = await listCommands(db, device_id, request.query)
+      setPageHeaders(request, reply, request.query, total)
+      return commands
+    },
+  )
+
+  app.post(
+    '/devices/commands/:command_id',
+    {
+      config: { access: 'devices:report' },
+      schema: {
+        tags,
+        summary: 'A kiosk tells how a command ended; the first word counts',
+        params: schema.commandPath,
+        body: schema.acknowledgementSchema,
+        response: { 200: schema.commandSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { caller, params, body } = request
+      const deviceId = caller.kind === 'kiosk' ? caller.deviceId : undefined
+      const command = await finishCommand(db, params.command_id, deviceId, body, clock.now())
+      if (!command) throw new AppError('command_not_found', 'This kiosk was sent no such command.')
+      return command
+    },
+  )
 }

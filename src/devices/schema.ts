@@ -6,7 +6,16 @@ import { optionalText, text } from '../shared/http.ts'
 export const deletedMark = ' [DELETED]'
 
 /** Words that are routes below /devices, or may become some. */
-const reservedIds = new Set(['register', 'heartbeat', 'cleanup', 'pair', 'pairing', 'discover'])
+const reservedIds = new Set([
+  'register',
+  'heartbeat',
+  'cleanup',
+  'pair',
+  'pairing',
+  'discover',
+  'commands',
+  'rotate-key',
+])
 
 /** A device's own id, as it stands in forms. It may name a device that does not exist. */
 export const deviceId = z
@@ -28,16 +37,26 @@ const name = text(200).refine((value) => !value.endsWith(deletedMark.trim()), {
   error: `must not end with ${deletedMark.trim()}`,
 })
 
+const rowNumber = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
+
 const place = {
   location: optionalText(200),
   ip_address: optionalText(64).refine((value) => value == null || isIP(value) !== 0, {
     error: 'must be an IPv4 or IPv6 address',
   }),
+  direction: z
+    .enum(['IN', 'OUT', 'AUTO'])
+    .optional()
+    .describe('What a check-in here is; AUTO (the default) leaves it to the check-in'),
+  site_id: rowNumber.optional().describe('Where it stands; the first site by default'),
 }
 
 // Flat, and without NUL: jsonb refuses what is nested without end or no valid text.
 const settingText = z.union([z.literal(''), text(1000)])
-const settings = z
+export const settings = z
   .record(text(64), z.union([settingText, z.number(), z.boolean(), z.null()]))
   .refine((config) => Object.keys(config).length <= 50, { error: 'must have at most 50 entries' })
 
@@ -54,6 +73,10 @@ export const deviceChangesSchema = z.object({
   config: settings.nullable().optional(),
 })
 
+const time = z.date().describe('ISO 8601')
+const config = z.record(z.string(), z.unknown()).nullable()
+const direction = z.enum(['IN', 'OUT', 'AUTO'])
+
 export const deviceSchema = z
   .object({
     id: z.number(),
@@ -62,9 +85,18 @@ export const deviceSchema = z
     location: z.string().nullable(),
     ip_address: z.string().nullable(),
     is_active: z.boolean(),
-    created_at: z.date(),
-    last_heartbeat: z.date().nullable(),
-    config: z.record(z.string(), z.unknown()).nullable(),
+    created_at: time,
+    last_heartbeat: time.nullable(),
+    config,
+    config_version: z.number().describe('One more with each change of config'),
+    direction,
+    site_id: z.number(),
+    state: z.enum(['online', 'late', 'offline']).describe('From the last heartbeat'),
+    paired: z.boolean().describe('Whether it has a key'),
+    clock_skew_ms: z.number().nullable().describe("The server's clock minus the kiosk's"),
+    last_status: z.string().nullable().describe('As the kiosk tells it'),
+    app_version: z.string().nullable(),
+    version: z.number().describe('One more with each change by a person; also the ETag'),
   })
   .meta({ id: 'Device' })
 
@@ -74,11 +106,127 @@ export const devicePath = z.object({
 
 export const heartbeatSchema = z.object({
   device_id: deviceId,
-  timestamp: optionalText(64).describe("The device's clock; only the server's own counts"),
+  timestamp: optionalText(64).describe(
+    "The device's clock, as ISO 8601; without a zone it is taken for UTC. Only the server's own clock counts",
+  ),
   status: optionalText(32),
+  app_version: optionalText(64),
 })
 
-export const heartbeatAnswer = z.object({ msg: z.literal('Heartbeat updated') })
+const commands = ['reload', 'reset', 'test_picture', 'update'] as const
+
+export const heartbeatAnswer = z.object({
+  msg: z.literal('Heartbeat updated'),
+  server_time: time,
+  next_heartbeat_s: z.number().describe('When the next one is expected, in seconds'),
+  clock_skew_ms: z
+    .number()
+    .nullable()
+    .describe("The server's clock minus the kiosk's; null without its time"),
+  config,
+  config_version: z.number(),
+  direction,
+  commands: z
+    .array(z.object({ id: z.number(), command: z.enum(commands) }))
+    .describe('To be done now, and each to be acknowledged; a command is sent once'),
+})
+
+export const keyAnswer = z.object({
+  device_id: z.string(),
+  device_key: z.string().describe('Shown this once; send it as X-Device-Key'),
+})
+
+export const pairingAnswer = z.object({
+  device_id: z.string(),
+  code: z.string().describe('To be typed at the kiosk, once'),
+  path: z.string().describe('Open it at the kiosk instead of typing'),
+  qr_svg: z.string().describe('The address with that path as a QR code'),
+  expires_at: time,
+  expires_in: z.number().describe('Seconds'),
+})
+
+export const pairingSchema = z.object({
+  code: text(32).describe('As the administrator sees it; small letters, spaces and dashes do not matter'),
+})
+
+export const pairedAnswer = keyAnswer.extend({
+  name: z.string(),
+  config,
+  config_version: z.number(),
+  direction,
+  site: z.object({
+    id: z.number(),
+    name: z.string(),
+    time_zone: z.string().nullable().describe("null is the server's"),
+  }),
+})
+
+export const doneAnswer = z.object({ message: z.string() })
+
+export const newCommandSchema = z.object({ command: z.enum(commands) })
+
+export const commandSchema = z
+  .object({
+    id: z.number(),
+    device_id: z.string(),
+    command: z.enum(commands),
+    state: z.enum(['queued', 'sent', 'done', 'failed']),
+    created_at: time,
+    sent_at: time.nullable(),
+    finished_at: time.nullable(),
+    result: z.string().nullable().describe('What the kiosk said about it'),
+  })
+  .meta({ id: 'DeviceCommand' })
+
+export const commandPath = z.object({
+  command_id: z.coerce
+    .number({ error: 'must be a number' })
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1),
+})
+
+export const acknowledgementSchema = z.object({
+  state: z.enum(['done', 'failed']),
+  result: optionalText(500),
+})
+
+export const resetAnswer = z.object({ message: z.string(), command_id: z.number() })
+
+export const configAnswer = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  config,
+  version: z.number(),
+})
+
+export const logSchema = z
+  .object({
+    id: z.number(),
+    created_at: time,
+    device_id: z.string().nullable().describe('null when the caller could not show that it is a device'),
+    ip_address: z.string().nullable(),
+    action: z.string().describe('Method and route'),
+    result: z.string().describe('HTTP status'),
+    latency_ms: z.number().nullable(),
+  })
+  .meta({ id: 'NetworkLog' })
+
+const discovered = {
+  ip: z.string(),
+  hostname: z.string(),
+  status: z.literal('discovered'),
+  last_seen: time,
+}
+
+export const discoveryAnswer = z.object({
+  discovered_devices: z.array(z.object(discovered)),
+  total_found: z.number(),
+})
+
+export const scanAnswer = z.array(
+  z.object({ ...discovered, port: z.number(), last_seen: z.string().describe('ISO 8601') }),
+)
 
 export const deletionAnswer = z.object({
   success: z.literal(true),
@@ -91,3 +239,8 @@ export const cleanupAnswer = z.object({ success: z.literal(true), message: z.str
 export type NewDevice = z.infer<typeof newDeviceSchema>
 export type DeviceChanges = z.infer<typeof deviceChangesSchema>
 export type Device = z.infer<typeof deviceSchema>
+export type Command = z.infer<typeof commandSchema>
+export type CommandName = Command['command']
+export type Acknowledgement = z.infer<typeof acknowledgementSchema>
+export type NetworkLog = z.infer<typeof logSchema>
+export type Discovered = z.infer<typeof discoveryAnswer>['discovered_devices'][number]

@@ -1,6 +1,7 @@
 import { type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely'
+import { codeOf } from '../database/errors.ts'
 import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
-import type { Employee, EmployeeChanges, EmployeeQuery, NewEmployee } from './schema.ts'
+import type { Employee, EmployeeChanges, EmployeeFilters, NewEmployee, Page } from './schema.ts'
 import { searchPatterns } from './search.ts'
 
 /**
@@ -21,20 +22,27 @@ const columns = [
   'phone',
   'position',
   'is_active',
+  'site_id',
   'created_at',
   'updated_at',
+  'ended_at',
+  'version',
 ] as const
 
 type Creation =
   | { outcome: 'created'; employee: Employee }
   | { outcome: 'taken'; employeeId: string; former: boolean }
+  | { outcome: 'no_such_site' }
 
 /** Creates an employee; makes the id EMP_001, EMP_002, … where none is given. */
 export async function createEmployee(db: Database, employee: NewEmployee, now: Date): Promise<Creation> {
+  return siteMayBeMissing(() => insertEmployee(db, employee, now))
+}
+
+async function insertEmployee(db: Database, employee: NewEmployee, now: Date): Promise<Creation> {
   return db.transaction().execute(async (trx) => {
-    // One creation at a time: numbers handed out side by side would collide or leave gaps.
-    await sql`SELECT pg_advisory_xact_lock(hashtext('rollcall.employees.employee_id'))`.execute(trx)
-    const employeeId = employee.employee_id ?? (await nextEmployeeId(trx))
+    await lockIds(trx)
+    const employeeId = employee.employee_id ?? (await freeEmployeeIds(trx, 1))[0]
     const created = await trx
       .insertInto('employees')
       .values({ ...employee, employee_id: employeeId, created_at: now, updated_at: now })
@@ -51,34 +59,67 @@ export async function createEmployee(db: Database, employee: NewEmployee, now: D
   })
 }
 
-/** One more than the highest number in use, former employees included: an id is never given to a second person. */
-async function nextEmployeeId(trx: DatabaseTransaction): Promise<string> {
+/** An employee belongs to one of the sites: their table says so when the row is written. */
+async function siteMayBeMissing<T>(write: () => Promise<T>): Promise<T | { outcome: 'no_such_site' }> {
+  try {
+    return await write()
+  } catch (error) {
+    if (codeOf(error) === '23503') return { outcome: 'no_such_site' }
+    throw error
+  }
+}
+
+/** One creation at a time: numbers handed out side by side would collide or leave gaps. */
+export async function lockIds(trx: DatabaseTransaction): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(hashtext('rollcall.employees.employee_id'))`.execute(trx)
+}
+
+/**
+ * The next ids from the highest number in use on, former employees included: an id is never given to a second person.
+ * `spokenFor` are ids that are about to be given by hand.
+ */
+export async function freeEmployeeIds(
+  trx: DatabaseTransaction,
+  count: number,
+  spokenFor: ReadonlySet<string> = new Set(),
+): Promise<string[]> {
   const highest = await trx
     .selectFrom('employees')
     .select(sql<string>`coalesce(max(substring(employee_id FROM 5)::bigint), 0)`.as('number'))
     .where(sql<SqlBool>`employee_id ~ '^EMP_[0-9]{1,9}$'`)
     .executeTakeFirstOrThrow()
-  // Ids with longer numbers were given by hand; the one that is next may be among them.
-  for (let number = Number(highest.number) + 1; ; number++) {
-    const employeeId = `EMP_${String(number).padStart(3, '0')}`
-    const holder = await trx
+  const free: string[] = []
+  for (let next = Number(highest.number) + 1; free.length < count; ) {
+    const candidates: string[] = []
+    for (; candidates.length < count - free.length; next++) {
+      const candidate = `EMP_${String(next).padStart(3, '0')}`
+      if (!spokenFor.has(candidate)) candidates.push(candidate)
+    }
+    // Ids with longer numbers were given by hand; those that are next may be among them.
+    const holders = await trx
       .selectFrom('employees')
-      .select('id')
-      .where('employee_id', '=', employeeId)
-      .executeTakeFirst()
-    if (holder === undefined) return employeeId
+      .select('employee_id')
+      .where(sql<SqlBool>`employee_id = any(${candidates}::text[])`)
+      .execute()
+    const held = new Set(holders.map(({ employee_id }) => employee_id))
+    free.push(...candidates.filter((candidate) => !held.has(candidate)))
   }
+  return free
 }
 
-/** The employees of one page, oldest entry first, and how many there are in all. */
+/** The departments that a caller may see; undefined means all. */
+type Visible = readonly string[] | undefined
+
+/** The employees of one page, and how many there are in all. */
 export async function listEmployees(
   db: Database,
-  query: EmployeeQuery,
+  query: EmployeeFilters & Page,
+  visible: Visible,
 ): Promise<{ employees: Employee[]; total: number }> {
-  const matching = db.selectFrom('employees').where((eb) => eb.and(filters(eb, query)))
+  const matching = selectMatching(db, query, visible)
   const employees = await matching
     .select(columns)
-    .orderBy('id')
+    .orderBy(order(query.sort))
     .limit(query.limit)
     .offset(query.skip)
     .execute()
@@ -86,9 +127,50 @@ export async function listEmployees(
   return { employees, total }
 }
 
-function filters(eb: ExpressionBuilder<Tables, 'employees'>, query: EmployeeQuery) {
-  const conditions: ExpressionWrapper<Tables, 'employees', SqlBool>[] = [eb('ended_at', 'is', null)]
+/** Everybody who matches, with the name of their site. */
+export async function everyEmployee(
+  db: Database,
+  query: EmployeeFilters,
+  visible: Visible,
+): Promise<(Employee & { site: string })[]> {
+  return selectMatching(db, query, visible)
+    .select(columns)
+    .select(sql<string>`(SELECT sites.name FROM sites WHERE sites.id = employees.site_id)`.as('site'))
+    .orderBy(order(query.sort))
+    .execute()
+}
+
+function selectMatching(db: Database, query: EmployeeFilters, visible: Visible) {
+  return db
+    .selectFrom('employees')
+    .where((eb) => eb.and(filters(eb, query)))
+    .where(isVisible(visible))
+}
+
+function isVisible(visible: Visible) {
+  return visible === undefined
+    ? sql<SqlBool>`true`
+    : sql<SqlBool>`employees.department = any(${[...visible]}::text[])`
+}
+
+/** Ends with the number of the row, so that a page never repeats or leaves out anybody. */
+function order(sort: EmployeeFilters['sort'] = 'created_at') {
+  const keys = {
+    name: [sql`name_order(name) COLLATE "C"`],
+    employee_id: [sql`employee_id COLLATE "C"`],
+    created_at: [sql`created_at`],
+  }[sort.replace('-', '') as 'name' | 'employee_id' | 'created_at']
+  const direction = sort.startsWith('-') ? sql`DESC` : sql`ASC`
+  return sql.join([...keys, sql`id`].map((key) => sql`${key} ${direction}`))
+}
+
+function filters(eb: ExpressionBuilder<Tables, 'employees'>, query: EmployeeFilters) {
+  const conditions: ExpressionWrapper<Tables, 'employees', SqlBool>[] = [
+    eb('ended_at', query.ended ? 'is not' : 'is', null),
+  ]
   if (query.department != null) conditions.push(eb('department', '=', query.department))
+  if (query.is_active !== undefined) conditions.push(eb('is_active', '=', query.is_active))
+  if (query.site_id !== undefined) conditions.push(eb('site_id', '=', query.site_id))
   for (const pattern of searchPatterns(query.search ?? '')) {
     conditions.push(eb(searchedText, '~', pattern))
   }
@@ -100,66 +182,182 @@ const searchedText = sql<string>`translate(
   regexp_replace(normalize(concat_ws(' ', name, employee_id, email), NFD), '[\\u0300-\\u036f]', '', 'g'), 'đĐ', 'dD')`
 
 /** One employee, unless employment has ended. */
-export async function findEmployee(db: Database, employeeId: string): Promise<Employee | undefined> {
+export async function findEmployee(
+  db: Database | DatabaseTransaction,
+  employeeId: string,
+  visible?: Visible,
+): Promise<Employee | undefined> {
   return db
     .selectFrom('employees')
     .select(columns)
     .where('employee_id', '=', employeeId)
     .where('ended_at', 'is', null)
+    .where(isVisible(visible))
     .executeTakeFirst()
 }
 
-/** Changes only the given fields; null clears one. Undefined when there is no such employee. */
+type Refusal = { outcome: 'not_found' } | { outcome: 'version_mismatch' }
+
+/** Changes only the given fields; null clears one. `expected`: only one of these versions, undefined means any. */
 export async function updateEmployee(
   db: Database,
   employeeId: string,
   changes: EmployeeChanges,
+  expected: readonly number[] | undefined,
   now: Date,
-): Promise<Employee | undefined> {
-  return db
-    .updateTable('employees')
-    .set({ ...changes, updated_at: now })
-    .where('employee_id', '=', employeeId)
-    .where('ended_at', 'is', null)
-    .returning(columns)
-    .executeTakeFirst()
+): Promise<{ outcome: 'updated'; employee: Employee } | { outcome: 'no_such_site' } | Refusal> {
+  return siteMayBeMissing(async () => {
+    const employee = await db
+      .updateTable('employees')
+      .set({ ...changes, ...touched(now) })
+      .where('employee_id', '=', employeeId)
+      .where('ended_at', 'is', null)
+      .where(isVersion(expected))
+      .returning(columns)
+      .executeTakeFirst()
+    return employee ? { outcome: 'updated', employee } : whyUnchanged(db, employeeId)
+  })
 }
 
-/** Ends employment: the biometrics go, the person's row and punches stay. Undefined when there is no such employee. */
+function touched(now: Date) {
+  return { updated_at: now, version: sql<number>`version + 1` }
+}
+
+function isVersion(expected: readonly number[] | undefined) {
+  return expected === undefined
+    ? sql<SqlBool>`true`
+    : sql<SqlBool>`employees.version = any(${[...expected]}::integer[])`
+}
+
+async function whyUnchanged(db: Database | DatabaseTransaction, employeeId: string): Promise<Refusal> {
+  return { outcome: (await findEmployee(db, employeeId)) ? 'version_mismatch' : 'not_found' }
+}
+
+/** Lets a person be recognised, or not. Undefined when there is no such employee. */
+export async function setActive(
+  db: Database,
+  employeeId: string,
+  active: boolean,
+  now: Date,
+): Promise<Employee | undefined> {
+  const changed = await db
+    .updateTable('employees')
+    .set({ is_active: active, ...touched(now) })
+    .where('employee_id', '=', employeeId)
+    .where('ended_at', 'is', null)
+    .where('is_active', '=', !active)
+    .returning(columns)
+    .executeTakeFirst()
+  return changed ?? findEmployee(db, employeeId)
+}
+
+/** Ends employment: the biometrics go, the person's row and punches stay. */
 export async function endEmployment(
   db: Database,
   employeeId: string,
+  expected: readonly number[] | undefined,
   now: Date,
   eraseBiometrics: EraseBiometrics,
-): Promise<{ templates: number; punches: number; afterCommit: () => Promise<void> } | undefined> {
+): Promise<
+  { outcome: 'ended'; templates: number; punches: number; afterCommit: () => Promise<void> } | Refusal
+> {
   return db.transaction().execute(async (trx) => {
     const ended = await trx
       .updateTable('employees')
-      .set({ is_active: false, ended_at: now, updated_at: now })
+      .set({ is_active: false, ended_at: now, ...touched(now) })
       .where('employee_id', '=', employeeId)
       .where('ended_at', 'is', null)
+      .where(isVersion(expected))
       .returning('id')
       .executeTakeFirst()
-    if (ended === undefined) return undefined
+    if (ended === undefined) return whyUnchanged(trx, employeeId)
     const erased = await eraseBiometrics(trx, employeeId)
     const { punches } = await trx
       .selectFrom('attendance')
       .select(sql<number>`count(*)::int`.as('punches'))
       .where('employee_id', '=', employeeId)
       .executeTakeFirstOrThrow()
-    return { ...erased, punches }
+    return { outcome: 'ended', ...erased, punches }
   })
 }
 
+/**
+ * Removes a person, whether employed or not, with everything that is kept about them: punches and decisions too.
+ * What remains is their id in the decision records of others whom they resemble: records are never changed.
+ */
+export async function purgeEmployee(
+  db: Database,
+  employeeId: string,
+  expected: readonly number[] | undefined,
+  eraseBiometrics: EraseBiometrics,
+): Promise<
+  | {
+      outcome: 'purged'
+      templates: number
+      punches: number
+      decisions: number
+      afterCommit: () => Promise<void>
+    }
+  | Refusal
+> {
+  return db.transaction().execute(async (trx) => {
+    const person = await trx
+      .selectFrom('employees')
+      .select('version')
+      .where('employee_id', '=', employeeId)
+      .forUpdate()
+      .executeTakeFirst()
+    if (!person) return { outcome: 'not_found' }
+    if (expected && !expected.includes(person.version)) return { outcome: 'version_mismatch' }
+    const erased = await eraseBiometrics(trx, employeeId)
+    await trx
+      .deleteFrom('idempotency_keys')
+      .where(sql<SqlBool>`answer -> 'body' ->> 'employee_id' = ${employeeId}`)
+      .execute()
+    await sql`UPDATE calibrations SET cohort = array_remove(cohort, ${employeeId})
+      WHERE ${employeeId} = any(cohort)`.execute(trx)
+    const { punches, decisions } = await deletePunches(trx, employeeId)
+    await trx.deleteFrom('employees').where('employee_id', '=', employeeId).execute()
+    return { outcome: 'purged', ...erased, punches, decisions }
+  })
+}
+
+/** Punches and decisions point at each other, so they go in the order in which nothing points at what goes. */
+async function deletePunches(trx: DatabaseTransaction, employeeId: string) {
+  const theirPunches = trx.selectFrom('attendance').select('id').where('employee_id', '=', employeeId)
+  const repeated = await trx
+    .deleteFrom('decisions')
+    .where('duplicate_of', 'in', theirPunches)
+    .executeTakeFirst()
+  const punches = await trx
+    .deleteFrom('attendance')
+    .where('employee_id', '=', employeeId)
+    .returning('decision_id')
+    .execute()
+  const decisions = await trx
+    .deleteFrom('decisions')
+    .where((eb) =>
+      eb.or([
+        eb('employee_id', '=', employeeId),
+        sql<SqlBool>`id = any(${punches.map(({ decision_id }) => decision_id)}::integer[])`,
+      ]),
+    )
+    .executeTakeFirst()
+  return {
+    punches: punches.length,
+    decisions: Number(repeated.numDeletedRows) + Number(decisions.numDeletedRows),
+  }
+}
+
 /** The departments that have employees, in alphabetical order. */
-export async function listDepartments(db: Database): Promise<string[]> {
-  const counts = await countByDepartment(db)
+export async function listDepartments(db: Database, visible: Visible): Promise<string[]> {
+  const counts = await countByDepartment(db, visible)
   return counts.flatMap(({ department }) => department ?? []).sort((a, b) => a.localeCompare(b, 'vi'))
 }
 
 /** Head counts: everybody who has not left, active or not, and by department. */
-export async function employeeStats(db: Database) {
-  const counts = await countByDepartment(db)
+export async function employeeStats(db: Database, visible: Visible) {
+  const counts = await countByDepartment(db, visible)
   const total = counts.reduce((sum, row) => sum + row.total, 0)
   const active = counts.reduce((sum, row) => sum + row.active, 0)
   const named = counts.flatMap(({ department, total }) =>
@@ -174,7 +372,7 @@ export async function employeeStats(db: Database) {
   }
 }
 
-async function countByDepartment(db: Database) {
+async function countByDepartment(db: Database, visible: Visible) {
   return db
     .selectFrom('employees')
     .select([
@@ -183,6 +381,7 @@ async function countByDepartment(db: Database) {
       sql<number>`(count(*) FILTER (WHERE is_active))::int`.as('active'),
     ])
     .where('ended_at', 'is', null)
+    .where(isVisible(visible))
     .groupBy('department')
     .execute()
 }

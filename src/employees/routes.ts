@@ -1,9 +1,12 @@
 import { z } from 'zod'
+import { visibleDepartments } from '../access/caller.ts'
+import { hasPermission } from '../access/guard.ts'
 import type { Database } from '../database/tables.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, invalidField, problems } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
+import { expectedVersions, ifMatch, sendVersioned, versionMismatch } from '../shared/version.ts'
 import {
   createEmployee,
   type EraseBiometrics,
@@ -12,6 +15,8 @@ import {
   findEmployee,
   listDepartments,
   listEmployees,
+  purgeEmployee,
+  setActive,
   updateEmployee,
 } from './records.ts'
 import {
@@ -21,11 +26,13 @@ import {
   employeeQuery,
   employeeSchema,
   endedSchema,
+  endQuery,
   newEmployeeSchema,
   statsSchema,
 } from './schema.ts'
+import { transferRoutes } from './transfer-routes.ts'
 
-interface EmployeeDeps {
+export interface EmployeeDeps {
   db: Database
   clock: Clock
   eraseBiometrics: EraseBiometrics
@@ -37,38 +44,42 @@ const tags = ['Employees']
 
 /** Everything about people but their photos, faces and templates. */
 export function employeeRoutes(app: App, deps: EmployeeDeps): void {
+  transferRoutes(app, deps)
   const { db, clock, eraseBiometrics, onEmployeeChanged } = deps
 
   app.post(
     '/employees',
     {
+      config: { access: 'employees:write' },
       schema: {
         tags,
-        summary: 'Create',
+        summary: 'Create an employee',
         body: newEmployeeSchema,
         response: { 201: employeeSchema, ...problems },
       },
     },
     async (request, reply) => {
       const result = await createEmployee(db, request.body, clock.now())
+      if (result.outcome === 'no_such_site') throw noSuchSite()
       if (result.outcome === 'taken') throw taken(result.employeeId, result.former)
       await onEmployeeChanged(result.employee.employee_id)
-      return reply.code(201).send(result.employee)
+      return reply.code(201).send(sendVersioned(reply, result.employee))
     },
   )
 
   app.get(
     '/employees',
     {
+      config: { access: 'employees:read' },
       schema: {
         tags,
-        summary: 'List, filter and search; X-Total-Count and Link tell of the other pages',
+        summary: 'List, filter, search and sort; X-Total-Count and Link tell of the other pages',
         querystring: employeeQuery,
         response: { 200: z.array(employeeSchema), ...problems },
       },
     },
     async (request, reply) => {
-      const { employees, total } = await listEmployees(db, request.query)
+      const { employees, total } = await listEmployees(db, request.query, visibleDepartments(request.caller))
       setPageHeaders(request, reply, request.query, total)
       return employees
     },
@@ -77,24 +88,29 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
   app.get(
     '/employees/departments',
     {
+      config: { access: 'employees:read' },
       schema: {
         tags,
         summary: 'Names of the departments',
         response: { 200: z.array(z.string()), ...problems },
       },
     },
-    async () => listDepartments(db),
+    async (request) => listDepartments(db, visibleDepartments(request.caller)),
   )
 
   app.get(
     '/employees/stats',
-    { schema: { tags, summary: 'Head counts', response: { 200: statsSchema, ...problems } } },
-    async () => employeeStats(db),
+    {
+      config: { access: 'employees:read' },
+      schema: { tags, summary: 'Head counts', response: { 200: statsSchema, ...problems } },
+    },
+    async (request) => employeeStats(db, visibleDepartments(request.caller)),
   )
 
   app.get(
     '/employees/:employee_id',
     {
+      config: { access: 'employees:read' },
       schema: {
         tags,
         summary: 'One employee',
@@ -102,9 +118,10 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
         response: { 200: employeeSchema, ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { employee_id } = request.params
-      return (await findEmployee(db, employee_id)) ?? notFound(employee_id)
+      const employee = await findEmployee(db, employee_id, visibleDepartments(request.caller))
+      return sendVersioned(reply, employee ?? notFound(employee_id))
     },
   )
 
@@ -113,14 +130,16 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
     app.route({
       method,
       url: '/employees/:employee_id',
+      config: { access: 'employees:write' },
       schema: {
         tags,
         summary: 'Change the given fields; null clears an optional one',
         params: employeePath,
+        headers: ifMatch,
         body: employeeChangesSchema,
         response: { 200: employeeSchema, ...problems },
       },
-      handler: async (request): Promise<Employee> => {
+      handler: async (request, reply): Promise<Employee> => {
         const { employee_id } = request.params
         const { employee_id: repeatedId, ...changes } = request.body
         if (repeatedId !== undefined && repeatedId !== employee_id) {
@@ -129,29 +148,69 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
         if (Object.values(changes).every((value) => value === undefined)) {
           throw new AppError('invalid_request', 'The request changes nothing: send at least one field.')
         }
-        const employee =
-          (await updateEmployee(db, employee_id, changes, clock.now())) ?? notFound(employee_id)
+        const expected = expectedVersions(request.headers['if-match'])
+        const result = await updateEmployee(db, employee_id, changes, expected, clock.now())
+        if (result.outcome === 'not_found') return notFound(employee_id)
+        if (result.outcome === 'version_mismatch') throw versionMismatch()
+        if (result.outcome === 'no_such_site') throw noSuchSite()
         if (changes.name !== undefined || changes.is_active !== undefined)
           await onEmployeeChanged(employee_id)
-        return employee
+        return sendVersioned(reply, result.employee)
       },
     })
+  }
+
+  for (const [verb, active, summary] of [
+    ['deactivate', false, 'No longer recognise a person, who stays on the list; again, it changes nothing'],
+    ['reactivate', true, 'Recognise a deactivated person again; again, it changes nothing'],
+  ] as const) {
+    app.post(
+      `/employees/:employee_id/${verb}`,
+      {
+        config: { access: 'employees:write' },
+        schema: { tags, summary, params: employeePath, response: { 200: employeeSchema, ...problems } },
+      },
+      async (request, reply) => {
+        const { employee_id } = request.params
+        const employee = (await setActive(db, employee_id, active, clock.now())) ?? notFound(employee_id)
+        await onEmployeeChanged(employee_id)
+        return sendVersioned(reply, employee)
+      },
+    )
   }
 
   app.delete(
     '/employees/:employee_id',
     {
+      config: { access: 'employees:write' },
       schema: {
         tags,
         summary: 'End employment: photos and templates are erased, punches stay',
+        description:
+          'With `purge=true&confirm={employee_id}` the person is removed instead, also after the end of employment, ' +
+          'with punches, decisions, consents and all. That destroys pay evidence and cannot be undone.',
         params: employeePath,
+        querystring: endQuery,
+        headers: ifMatch,
         response: { 200: endedSchema, ...problems },
       },
     },
     async (request) => {
       const { employee_id } = request.params
-      const ended =
-        (await endEmployment(db, employee_id, clock.now(), eraseBiometrics)) ?? notFound(employee_id)
+      const expected = expectedVersions(request.headers['if-match'])
+      if (request.query.purge) {
+        if (!hasPermission(request.caller, 'employees:purge'))
+          throw new AppError(
+            'forbidden',
+            'A purge needs the permission employees:purge, which you do not have.',
+          )
+        if (request.query.confirm?.normalize('NFC') !== employee_id)
+          throw invalidField('confirm', 'must repeat the employee_id, because a purge cannot be undone')
+        return purge(employee_id, expected)
+      }
+      const ended = await endEmployment(db, employee_id, expected, clock.now(), eraseBiometrics)
+      if (ended.outcome === 'not_found') return notFound(employee_id)
+      if (ended.outcome === 'version_mismatch') throw versionMismatch()
       // First of all the person must no longer be recognised; the files follow.
       await onEmployeeChanged(employee_id)
       await ended.afterCommit()
@@ -163,6 +222,25 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
       }
     },
   )
+
+  async function purge(employee_id: string, expected: readonly number[] | undefined) {
+    const purged = await purgeEmployee(db, employee_id, expected, eraseBiometrics)
+    if (purged.outcome === 'not_found') return notFound(employee_id)
+    if (purged.outcome === 'version_mismatch') throw versionMismatch()
+    await onEmployeeChanged(employee_id)
+    await purged.afterCommit()
+    return {
+      message: 'The person and everything about them is removed, attendance records included',
+      deleted_face_templates: purged.templates,
+      deleted_attendance_records: purged.punches,
+      retained_attendance_records: 0,
+      deleted_decisions: purged.decisions,
+    }
+  }
+}
+
+function noSuchSite(): AppError {
+  return invalidField('site_id', 'must be the number of a site that exists')
 }
 
 function notFound(employeeId: string): never {

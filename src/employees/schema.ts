@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { optionalText, text } from '../shared/http.ts'
+import { optionalText, text, uploadedFile } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
 
 /** Words that are routes below /employees, or may become some. */
@@ -32,16 +32,21 @@ const optionalFields = {
   position: optionalText(100),
 }
 
+const siteError = { error: 'must be the number of a site' }
+const siteId = z.int(siteError).min(1, siteError).max(2_147_483_647, siteError)
+
 export const newEmployeeSchema = z.object({
   employee_id: newEmployeeId.nullish().describe('Made when it is missing'),
   name,
   ...optionalFields,
+  site_id: siteId.optional().describe('Where the person works; site 1 by default'),
 })
 
 export const employeeChangesSchema = z.object({
   employee_id: employeeId.optional().describe('Cannot be changed; accepted where it repeats the path'),
   name: name.optional(),
   ...optionalFields,
+  site_id: siteId.optional(),
   is_active: z.boolean().optional().describe('Only active employees are recognised'),
 })
 
@@ -55,18 +60,48 @@ export const employeeSchema = z
     phone: z.string().nullable(),
     position: z.string().nullable(),
     is_active: z.boolean(),
+    site_id: z.number(),
     created_at: z.date(),
     updated_at: z.date(),
+    ended_at: z.date().nullable().describe('When employment ended'),
+    version: z.number().describe('Also the ETag; send it back as If-Match with a change'),
   })
   .meta({ id: 'Employee' })
 
 export const employeePath = z.object({ employee_id: employeeId })
 
-export const employeeQuery = pageQuery.extend({
+export const yesOrNo = z.enum(['true', 'false']).transform((value) => value === 'true')
+
+const sortKeys = ['name', 'employee_id', 'created_at'] as const
+
+const filters = {
   department: optionalText(100).describe('Only this department'),
+  is_active: yesOrNo.optional().describe('Only the active, or only the deactivated'),
+  site_id: z.coerce.number(siteError).pipe(siteId).optional().describe('Only this site'),
   search: optionalText(100).describe(
     'Words that occur in the name, id or e-mail; accents and case do not matter',
   ),
+  ended: yesOrNo.default(false).describe('true: those who have left, instead of those who have not'),
+  sort: z
+    .enum(sortKeys.flatMap((key) => [key, `-${key}`] as const))
+    .optional()
+    .describe(
+      '`name` is the Vietnamese order, by given name; `-` turns it round. Oldest entry first by default',
+    ),
+}
+
+export const employeeQuery = pageQuery.extend(filters)
+
+export const exportQuery = z.object({
+  ...filters,
+  format: z.enum(['csv', 'xlsx']).default('csv'),
+})
+
+export const endQuery = z.object({
+  purge: yesOrNo
+    .default(false)
+    .describe('true: remove the person with punches, decisions and all (needs employees:purge)'),
+  confirm: z.string().optional().describe('With purge: the employee_id once more'),
 })
 
 /** Not z.record, which leaves out `__proto__`: a department may be called anything. */
@@ -85,11 +120,47 @@ export const statsSchema = z.object({
 export const endedSchema = z.object({
   message: z.string(),
   deleted_face_templates: z.number(),
-  deleted_attendance_records: z.number().describe('Always 0: punches are pay evidence and stay'),
+  deleted_attendance_records: z.number().describe('0 but for a purge: punches are pay evidence'),
   retained_attendance_records: z.number(),
+  deleted_decisions: z.number().optional().describe('Only of a purge'),
 })
 
+const importCounts = {
+  dry_run: z.boolean(),
+  created: z.number(),
+  updated: z.number(),
+  unchanged: z.number(),
+  failed: z.number(),
+  ignored_columns: z.array(z.string()).describe('Headings that mean nothing here'),
+}
+
+export const importSchema = z
+  .object({
+    success: z.boolean().describe('false: a dry run has found rows that must be mended before an import'),
+    ...importCounts,
+    rows: z.array(
+      z.object({
+        row: z.number().describe('As the spreadsheet counts; the header is row 1'),
+        action: z.enum(['created', 'updated', 'unchanged', 'failed']),
+        employee_id: z.string().nullable().describe('null where a dry run would make one'),
+        errors: z.array(z.string()),
+      }),
+    ),
+  })
+  .meta({ id: 'ImportReport' })
+
+export const importForm = z.object({
+  file: uploadedFile.describe(
+    'CSV (commas, semicolons or tabulators; UTF-8 or UTF-16) or XLSX, its first sheet',
+  ),
+  dry_run: yesOrNo.optional().describe('true: only report what would happen'),
+})
+
+export const importQuery = importForm.pick({ dry_run: true })
+
+export type ImportReport = z.infer<typeof importSchema>
 export type NewEmployee = z.infer<typeof newEmployeeSchema>
 export type EmployeeChanges = Omit<z.infer<typeof employeeChangesSchema>, 'employee_id'>
 export type Employee = z.infer<typeof employeeSchema>
-export type EmployeeQuery = z.infer<typeof employeeQuery>
+export type Page = Pick<z.infer<typeof employeeQuery>, 'limit' | 'skip'>
+export type EmployeeFilters = Omit<z.infer<typeof employeeQuery>, 'limit' | 'skip'>

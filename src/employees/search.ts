@@ -8,7 +8,7 @@ export function searchPatterns(typed: string): string[] {
 }
 
 /** The counterpart of what the query does to the column; đ is a letter of its own, not a d with a mark. */
-function withoutAccents(value: string): string {
+export function withoutAccents(value: string): string {
   return value
     .normalize('NFD')
     .replace(/[\u0300-\u036f]/gu, '')

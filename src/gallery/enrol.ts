@@ -9,17 +9,22 @@ import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
+import { requireConsent } from './consent.ts'
 import { noFace, poorQuality, severalFaces } from './faults.ts'
 import type { Gallery } from './gallery.ts'
 import type { PhotoStore } from './photo-store.ts'
 import {
   ADMIN_SLOT,
+  chooseAvatar,
   deleteSample,
+  deleteTemplate,
   deleteTemplates,
   findAdminTemplate,
   findPerson,
   insertSample,
   listSamples,
+  listTemplates,
+  replaceSampleFile,
   sampleVectors,
   upsertAdminTemplate,
 } from './templates.ts'
@@ -39,6 +44,11 @@ export const MAX_PHOTOS = 10
 /** A further photo less like the others than this is of somebody else: one stranger in thirty is as alike. */
 const MIN_LIKENESS = 0.4
 
+/** Where REQUIRE_CONSENT is set, nobody is enrolled whose consent is not on record. */
+export interface EnrolRules {
+  requireConsent: boolean
+}
+
 export interface Enrolled {
   photoId: number
   templateId: number
@@ -51,16 +61,17 @@ export interface Enrolled {
 
 /**
  * Adds a photo to a person and makes their template anew from all their photos.
- * Rejects with `employee_not_found`, `no_face`, `several_faces`, `poor_quality`, `face_mismatch`, `too_many_photos`,
- * or the codes of decoding and of the queue; nothing is stored then.
+ * Rejects with `employee_not_found`, `consent_missing`, `no_face`, `several_faces`, `poor_quality`, `face_mismatch`,
+ * `too_many_photos`, or the codes of decoding and of the queue; nothing is stored then.
  */
 export async function enrolPhoto(
-  deps: EnrolDeps,
+  deps: EnrolDeps & EnrolRules,
   employeeId: string,
   upload: { buffer: Uint8Array; filename: string },
 ): Promise<Enrolled> {
   const { db, gallery, photos, queue, clock } = deps
   await requirePerson(db, employeeId)
+  if (deps.requireConsent) await requireConsent(db, employeeId)
   const sha256 = createHash('sha256').update(upload.buffer).digest('hex')
   // What is embedded is what is kept, so that the template can be made again from it.
   const { jpeg, face } = await queue.run(`enrol ${employeeId}`, async () => {
@@ -72,6 +83,8 @@ export async function enrolPhoto(
   try {
     const enrolled = await db.transaction().execute(async (trx) => {
       await requirePerson(trx, employeeId, true)
+      // Once more: it may have been withdrawn while the networks ran.
+      if (deps.requireConsent) await requireConsent(trx, employeeId)
       const samples = await listSamples(trx, employeeId)
       const same = samples.find((sample) => sample.sha256 === sha256)
       if (!same) {
@@ -95,6 +108,9 @@ export async function enrolPhoto(
           vector: face.vector,
           now: clock.now(),
         }))
+      // Its file may have been lost, with a disk or by hand: then this one takes its place.
+      const lost = same !== undefined && (await photos.read(same.file_path)) === undefined
+      if (lost) await replaceSampleFile(trx, same, filePath)
       const present = same && (await findAdminTemplate(trx, employeeId, deps.engine.pack.name))
       const templateId = present ?? (await rebuildTemplate(trx, deps, employeeId))
       return {
@@ -103,10 +119,11 @@ export async function enrolPhoto(
         photos: samples.length + (same ? 0 : 1),
         isAvatar: same ? same.is_avatar : samples.length === 0,
         alreadyStored: same !== undefined,
+        kept: same === undefined || lost,
         face,
       }
     })
-    if (enrolled.alreadyStored) await photos.remove([filePath])
+    if (!enrolled.kept) await photos.remove([filePath])
     await gallery.refresh(employeeId)
     return enrolled
   } catch (error) {
@@ -137,6 +154,32 @@ export async function deletePhoto(
   return { remaining: deleted.remaining }
 }
 
+/** Makes one photo of a person their avatar. */
+export async function setAvatar({ db }: EnrolDeps, employeeId: string, photoId: number): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await requirePerson(trx, employeeId, true)
+    const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
+    if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
+    await chooseAvatar(trx, sample)
+  })
+}
+
+/** Deletes one template; the photos stay, and a rebuild makes it again. Returns how many are left. */
+export async function removeTemplate(
+  { db, gallery }: EnrolDeps,
+  employeeId: string,
+  templateId: number,
+): Promise<{ remaining: number }> {
+  const remaining = await db.transaction().execute(async (trx) => {
+    await requirePerson(trx, employeeId, true)
+    if (!(await deleteTemplate(trx, employeeId, templateId)))
+      throw new AppError('template_not_found', 'There is no such template of this employee.')
+    return (await listTemplates(trx, employeeId)).length
+  })
+  await gallery.refresh(employeeId)
+  return { remaining }
+}
+
 /**
  * Erases all photos and templates of a person inside the caller's transaction; the files go after its commit.
  * What a decision record tells of a person is scores, and stays.
@@ -145,7 +188,7 @@ export async function eraseBiometrics(
   { photos, log }: Pick<EnrolDeps, 'photos' | 'log'>,
   trx: DatabaseTransaction,
   employeeId: string,
-): Promise<{ templates: number; afterCommit: () => Promise<void> }> {
+): Promise<{ templates: number; photos: number; afterCommit: () => Promise<void> }> {
   const samples = await listSamples(trx, employeeId)
   await trx.deleteFrom('samples').where('employee_id', '=', employeeId).execute()
   const templates = await deleteTemplates(trx, employeeId, 'all')
@@ -156,11 +199,11 @@ export async function eraseBiometrics(
       log.error({ err: error }, 'photos of a person who left could not be removed; a later sweep will')
     }
   }
-  return { templates, afterCommit }
+  return { templates, photos: samples.length, afterCommit }
 }
 
 /** The template of the administrator's slot from all photos; removed when there is none. Returns its id. */
-async function rebuildTemplate(
+export async function rebuildTemplate(
   trx: DatabaseTransaction,
   { engine, clock }: Pick<EnrolDeps, 'engine' | 'clock'>,
   employeeId: string,
@@ -186,7 +229,8 @@ async function rebuildTemplate(
   })
 }
 
-async function enrollableFace(engine: FaceEngine, jpeg: Uint8Array): Promise<Face> {
+/** The one face of a picture that is good enough to be enrolled; rejects where there is none. */
+export async function enrollableFace(engine: FaceEngine, jpeg: Uint8Array): Promise<Face> {
   const analysis = await engine.analyse(jpeg)
   if (analysis.kind === 'no_face') throw noFace()
   if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)

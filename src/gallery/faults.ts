@@ -32,6 +32,9 @@ const advice: Record<QualityPart, string> = {
   occlusion: 'show the whole face, without mask, hand or sunglasses',
 }
 
+/** Below it a face is too poor to be compared: what it resembles is other poor pictures. */
+export const MIN_COMPARED_QUALITY = 0.2
+
 /** Names what falls short of `minimum`, worst first, and what to do about it. */
 export function poorQuality(quality: Quality, minimum: number): AppError {
   const reasons = quality.reasons.filter((part) => quality.parts[part] < minimum)

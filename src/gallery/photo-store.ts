@@ -69,8 +69,9 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
     async sweep(known) {
       let removed = 0
       for (const name of await readdir(folder)) {
-        const stray = name.endsWith('.part') || (photoName.test(name) && !known.has(name))
-        if (!stray) continue
+        // Only names that were made here: a folder may hold other things.
+        const ours = photoName.test(name.replace(/\.part$/, ''))
+        if (!ours || known.has(name)) continue
         if (!(await isOld(join(folder, name)))) continue
         await rm(join(folder, name), { force: true })
         removed++

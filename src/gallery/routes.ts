@@ -1,42 +1,47 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { visibleDepartments } from '../access/caller.ts'
 import { employeePath } from '../employees/schema.ts'
-import { effectiveThreshold } from '../face/score-table.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems, type UploadedFile } from '../shared/http.ts'
-import { deletePhoto, type EnrolDeps, enrolPhoto } from './enrol.ts'
-import { noFace, severalFaces } from './faults.ts'
-import { TARGET_FPIR } from './gallery.ts'
 import {
+  deletePhoto,
+  type EnrolDeps,
+  type EnrolRules,
+  enrolPhoto,
+  removeTemplate,
+  setAvatar,
+} from './enrol.ts'
+import { personalDataRoutes } from './personal-data-routes.ts'
+import {
+  avatarChosenSchema,
+  avatarSchema,
   enrolledSchema,
   faceForm,
-  modelsStatusSchema,
   photoDeletedSchema,
   photoForm,
   photoPath,
   photoSchema,
-  processedSchema,
-  processForm,
+  rebuiltSchema,
+  templateDeletedSchema,
+  templatePath,
   templateSchema,
 } from './schema.ts'
 import { ADMIN_SLOT, findPerson, listSamples, listTemplates, type Sample } from './templates.ts'
-
-export interface GalleryRoutesDeps extends EnrolDeps {
-  /** FACE_RECOGNITION_THRESHOLD. */
-  threshold: number
-}
+import { train } from './train.ts'
 
 const faces = ['Employees']
-const recognition = ['Recognition']
 const jpeg = z.any().describe('image/jpeg')
 
-/** Every route about photos, faces and templates. */
-export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
-  const { db, engine, gallery, photos, queue } = deps
+/** Every route about a person's photos, templates, consent and personal data. */
+export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
+  const { db, engine, photos, queue } = deps
+  personalDataRoutes(app, deps)
 
   app.post(
     '/employees/:employee_id/upload-photo',
     {
+      config: { access: 'biometrics:write' },
       onRequest: () => queue.room(),
       schema: {
         tags: faces,
@@ -53,6 +58,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.post(
     '/employees/:employee_id/upload-face',
     {
+      config: { access: 'biometrics:write' },
       onRequest: () => queue.room(),
       schema: {
         tags: faces,
@@ -88,6 +94,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.get(
     '/employees/:employee_id/photo',
     {
+      config: { access: 'biometrics:read' },
       schema: {
         tags: faces,
         summary: 'The avatar',
@@ -96,8 +103,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
       },
     },
     async (request, reply) => {
-      const { employee_id } = request.params
-      const samples = await samplesOf(employee_id)
+      const samples = await samplesOf(request, request.params.employee_id)
       return sendPhoto(
         reply,
         samples.find(({ is_avatar }) => is_avatar),
@@ -105,9 +111,29 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
     },
   )
 
+  app.put(
+    '/employees/:employee_id/photo',
+    {
+      config: { access: 'biometrics:write' },
+      schema: {
+        tags: faces,
+        summary: 'Choose which photo is the avatar',
+        params: employeePath,
+        body: avatarSchema,
+        response: { 200: avatarChosenSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { photo_id } = request.body
+      await setAvatar(deps, request.params.employee_id, photo_id)
+      return { success: true as const, message: 'Avatar chosen', photo_id }
+    },
+  )
+
   app.get(
     '/employees/:employee_id/photos',
     {
+      config: { access: 'biometrics:read' },
       schema: {
         tags: faces,
         summary: 'The photos of a person, oldest first',
@@ -117,7 +143,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
     },
     async (request) => {
       const { employee_id } = request.params
-      const samples = await samplesOf(employee_id)
+      const samples = await samplesOf(request, employee_id)
       return samples.map(({ id, ...sample }) => ({
         ...sample,
         photo_id: id,
@@ -129,11 +155,12 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.get(
     '/employees/:employee_id/photos/:photo_id',
     {
+      config: { access: 'biometrics:read' },
       schema: { tags: faces, summary: 'One photo', params: photoPath, response: { 200: jpeg, ...problems } },
     },
     async (request, reply) => {
       const { employee_id, photo_id } = request.params
-      const samples = await samplesOf(employee_id)
+      const samples = await samplesOf(request, employee_id)
       return sendPhoto(
         reply,
         samples.find(({ id }) => id === photo_id),
@@ -144,6 +171,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.delete(
     '/employees/:employee_id/photos/:photo_id',
     {
+      config: { access: 'biometrics:write' },
       schema: {
         tags: faces,
         summary: 'Delete a photo; the template is made anew from those left',
@@ -165,6 +193,7 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
   app.get(
     '/employees/:employee_id/templates',
     {
+      config: { access: 'biometrics:read' },
       schema: {
         tags: faces,
         summary: 'The face templates of a person, without their embeddings',
@@ -174,100 +203,78 @@ export function galleryRoutes(app: App, deps: GalleryRoutesDeps): void {
     },
     async (request) => {
       const { employee_id } = request.params
-      await requirePerson(employee_id)
+      await requireVisible(request, employee_id)
       const templates = await listTemplates(db, employee_id)
       return templates.map(({ id, ...template }) => ({ ...template, template_id: id }))
     },
   )
 
-  app.post(
-    '/recognition/process',
+  app.delete(
+    '/employees/:employee_id/templates/:template_id',
     {
+      config: { access: 'biometrics:write' },
+      schema: {
+        tags: faces,
+        summary: 'Delete a template; the photos stay, and a rebuild makes it again from them',
+        params: templatePath,
+        response: { 200: templateDeletedSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { employee_id, template_id } = request.params
+      const { remaining } = await removeTemplate(deps, employee_id, template_id)
+      const message =
+        remaining > 0
+          ? 'Template deleted'
+          : 'Template deleted; without any template the person is no longer recognised'
+      return { success: true as const, message, remaining_templates: remaining }
+    },
+  )
+
+  app.post(
+    '/employees/:employee_id/templates/rebuild',
+    {
+      config: { access: 'biometrics:write' },
       onRequest: () => queue.room(),
       schema: {
-        tags: recognition,
-        summary:
-          'Look at a face, and compare it with one person where an employee_id is given; nothing is stored',
-        consumes: multipart,
-        body: processForm,
-        response: { 200: processedSchema, ...problems },
+        tags: faces,
+        summary: 'Make the template again from the stored photos',
+        params: employeePath,
+        response: { 200: rebuiltSchema, ...problems },
       },
     },
-    async (request, reply) => {
-      const { image, employee_id } = request.body
-      const person = employee_id === undefined ? undefined : await requirePerson(employee_id)
-      const analysis = await queue.run(`process ${request.id}`, () => engine.analyse(image.buffer))
-      if (analysis.kind === 'no_face') throw noFace()
-      if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)
-      const { detection, pose, quality, vector } = analysis.face
+    async (request) => {
+      const { employee_id } = request.params
+      await requireVisible(request, employee_id)
+      const { skipped } = await train(deps, [employee_id])
+      const templates = skipped.length > 0 ? [] : await listTemplates(db, employee_id)
+      const made = templates.find(
+        ({ image_id, pack }) => image_id === ADMIN_SLOT && pack === engine.pack.name,
+      )
+      if (!made)
+        throw new AppError(
+          'photo_not_found',
+          'There is no photo of this person that a template can be made of.',
+        )
       return {
         success: true as const,
-        face_detected: true as const,
-        is_real: null,
-        liveness: 'unavailable' as const,
-        embedding_extracted: true as const,
-        match_result: person && compare(vector, person.employee_id),
-        message: 'Face found. Its embedding is not given out.',
-        quality: { score: quality.score, parts: quality.parts, reasons: quality.reasons },
-        pose,
-        face_box: detection.box,
-        picture: { width_px: analysis.picture.widthPx, height_px: analysis.picture.heightPx },
-        processing_time: reply.elapsedTime / 1000,
+        message: 'Template made again from the stored photos',
+        template_id: made.id,
+        slot: ADMIN_SLOT,
       }
     },
   )
 
-  function compare(vector: Float32Array, employee_id: string) {
-    const match = gallery.verify(vector, employee_id)
-    const confidence = match?.confidence ?? 0
-    const matched = confidence >= deps.threshold
-    const message = !match
-      ? 'The person has no active template: enrol a photo first'
-      : matched
-        ? 'The face is that of the person'
-        : 'The face does not match the person'
-    return { employee_id, matched, confidence, threshold: deps.threshold, message }
-  }
-
-  app.get(
-    '/recognition/models/status',
-    {
-      schema: {
-        tags: recognition,
-        summary: 'The models and what they have done since the start',
-        response: { 200: modelsStatusSchema, ...problems },
-      },
-    },
-    async () => {
-      const { analyses, meanMs, since } = engine.performance()
-      return {
-        models_loaded: { face_detector: true, anti_spoof: false, face_recognizer: true },
-        performance: {
-          total_recognitions: analyses,
-          avg_processing_time: meanMs / 1000,
-          cache_hits: 0,
-          last_reset: since,
-        },
-        cache_size: gallery.templates,
-        pack: engine.pack.name,
-        embedding_dimension: engine.pack.dimension,
-        people: gallery.people,
-        threshold: effectiveThreshold(deps.threshold, gallery.people, TARGET_FPIR),
-        score_scale: gallery.normalised ? ('normalised' as const) : ('raw' as const),
-        calibration_id: gallery.calibration?.id ?? null,
-        liveness: 'unavailable' as const,
-      }
-    },
-  )
-
-  async function requirePerson(employee_id: string) {
+  /** A person whom the caller may not see is answered as if there were none. */
+  async function requireVisible(request: FastifyRequest, employee_id: string): Promise<void> {
     const person = await findPerson(db, employee_id)
-    if (!person) throw new AppError('employee_not_found', `There is no employee ${employee_id}.`)
-    return person
+    const visible = visibleDepartments(request.caller)
+    if (!person || (visible && !visible.includes(person.department ?? '')))
+      throw new AppError('employee_not_found', `There is no employee ${employee_id}.`)
   }
 
-  async function samplesOf(employee_id: string): Promise<Sample[]> {
-    await requirePerson(employee_id)
+  async function samplesOf(request: FastifyRequest, employee_id: string): Promise<Sample[]> {
+    await requireVisible(request, employee_id)
     return listSamples(db, employee_id)
   }
 

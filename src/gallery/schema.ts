@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { employeeId } from '../employees/schema.ts'
-import { uploadedFile } from '../shared/http.ts'
+import { text, uploadedFile } from '../shared/http.ts'
 
 export const livenessSchema = z
   .enum(['bona_fide', 'attack', 'undecided', 'unavailable'])
@@ -12,6 +12,18 @@ export const photoPath = z.object({
     .string()
     .regex(/^[1-9][0-9]{0,8}$/, { error: 'must be the number of a photo' })
     .transform(Number),
+})
+
+export const templatePath = z.object({
+  employee_id: employeeId,
+  template_id: z
+    .string()
+    .regex(/^[1-9][0-9]{0,8}$/, { error: 'must be the number of a template' })
+    .transform(Number),
+})
+
+export const avatarSchema = z.object({
+  photo_id: z.int().min(1).max(2_147_483_647).describe('One of the photos of the person'),
 })
 
 export const photoForm = z.object({ photo: uploadedFile.describe('JPEG, PNG or WebP with one face') })
@@ -62,6 +74,64 @@ export const photoDeletedSchema = z.object({
   remaining_photos: z.number(),
 })
 
+export const avatarChosenSchema = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  photo_id: z.number(),
+})
+
+export const templateDeletedSchema = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  remaining_templates: z.number(),
+})
+
+export const rebuiltSchema = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  template_id: z.number(),
+  slot: z.number(),
+})
+
+export const newConsentSchema = z.object({
+  text_version: text(100).describe('Which text the person agreed to, for example 2025-03'),
+})
+
+export const consentSchema = z
+  .object({
+    consent_id: z.number(),
+    text_version: z.string(),
+    given_at: z.date(),
+    given_by: z.string().describe('Who wrote it down'),
+    withdrawn_at: z.date().nullable(),
+  })
+  .meta({ id: 'Consent' })
+
+const erasedCounts = {
+  success: z.literal(true),
+  message: z.string(),
+  deleted_photos: z.number(),
+  deleted_face_templates: z.number(),
+}
+
+export const consentWithdrawnSchema = z.object({ ...erasedCounts, withdrawn_consents: z.number() })
+
+export const erasedSchema = z.object({ ...erasedCounts, retained_attendance_records: z.number() })
+
+const rows = (what: string) => z.array(z.looseObject({ id: z.number() })).describe(what)
+
+export const personalDataSchema = z
+  .object({
+    exported_at: z.date(),
+    employee: z.looseObject({ employee_id: z.string(), name: z.string() }),
+    photos: rows('Facts about each photo'),
+    templates: rows('Facts about each template'),
+    consents: rows('Given and withdrawn'),
+    punches: rows('Every attendance record'),
+    decisions: rows('What led to them; other people in a comparison are left out'),
+  })
+  .meta({ id: 'PersonalData' })
+
 export const templateSchema = z
   .object({
     template_id: z.number(),
@@ -109,6 +179,49 @@ export const processedSchema = z
     processing_time: z.number().describe('Seconds'),
   })
   .meta({ id: 'Processed' })
+
+export const verifyForm = z.object({
+  image: uploadedFile.describe('JPEG, PNG or WebP with one face'),
+  employee_id: employeeId.describe('The person whom the face is said to be of'),
+})
+
+export const verifiedSchema = z
+  .object({
+    success: z.literal(true),
+    verified: z.boolean(),
+    employee_id: z.string(),
+    confidence: z.number().describe('0 where the person has no active template'),
+    threshold: z.number().describe('From this confidence on the face is verified'),
+    message: z.string(),
+    liveness: livenessSchema,
+    processing_time: z.number().describe('Seconds'),
+  })
+  .meta({ id: 'Verified' })
+
+export const trainSchema = z
+  .object({
+    employee_ids: z
+      .array(employeeId)
+      .min(1)
+      .max(10_000)
+      .optional()
+      .describe('Everybody who has photos, when it is missing'),
+  })
+  .nullish()
+
+export const trainedSchema = z
+  .object({
+    success: z.literal(true),
+    trained: z.number().describe('How many people have a new template'),
+    skipped: z.array(
+      z.object({
+        employee_id: z.string(),
+        reason: z.string().describe('no_photos, photo_missing, or the code of a refusal such as no_face'),
+      }),
+    ),
+    processing_time: z.number().describe('Seconds'),
+  })
+  .meta({ id: 'Trained' })
 
 export const modelsStatusSchema = z
   .object({

@@ -45,6 +45,7 @@ export interface PersonState {
   employee_id: string
   name: string
   is_active: boolean
+  department: string | null
 }
 
 /** A person whose employment has not ended, and, with `lock`, kept as they are until the transaction ends. */
@@ -55,7 +56,7 @@ export async function findPerson(
 ): Promise<PersonState | undefined> {
   const query = db
     .selectFrom('employees')
-    .select(['employee_id', 'name', 'is_active'])
+    .select(['employee_id', 'name', 'is_active', 'department'])
     .where('employee_id', '=', employeeId)
     .where('ended_at', 'is', null)
   return (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
@@ -106,6 +107,21 @@ export async function insertSample(trx: DatabaseTransaction, sample: NewSample):
   return id
 }
 
+/** Gives a photo whose file was lost another file of the same picture. */
+export async function replaceSampleFile(
+  trx: DatabaseTransaction,
+  sample: Sample,
+  filePath: string,
+): Promise<void> {
+  await trx.updateTable('samples').set({ file_path: filePath }).where('id', '=', sample.id).execute()
+  await trx
+    .updateTable('face_templates')
+    .set({ file_path: filePath })
+    .where('employee_id', '=', sample.employee_id)
+    .where('file_path', '=', sample.file_path)
+    .execute()
+}
+
 /** Deletes a photo's row and vectors; where it was the avatar, the oldest photo left becomes it. */
 export async function deleteSample(trx: DatabaseTransaction, sample: Sample): Promise<void> {
   await trx.deleteFrom('samples').where('id', '=', sample.id).execute()
@@ -115,6 +131,18 @@ export async function deleteSample(trx: DatabaseTransaction, sample: Sample): Pr
     .select(sql<number>`min(id)`.as('id'))
     .where('employee_id', '=', sample.employee_id)
   await trx.updateTable('samples').set({ is_avatar: true }).where('id', '=', oldest).execute()
+}
+
+/** Makes one of a person's photos their avatar. */
+export async function chooseAvatar(trx: DatabaseTransaction, sample: Sample): Promise<void> {
+  // One after the other: at no moment may there be two.
+  await trx
+    .updateTable('samples')
+    .set({ is_avatar: false })
+    .where('employee_id', '=', sample.employee_id)
+    .where('is_avatar', '=', true)
+    .execute()
+  await trx.updateTable('samples').set({ is_avatar: true }).where('id', '=', sample.id).execute()
 }
 
 /** The vectors of a person's uploaded photos, with each photo's quality. */
@@ -138,6 +166,32 @@ export async function sampleVectors(
     filePath: row.file_path,
     filename: row.filename,
   }))
+}
+
+/** Puts what a pack's networks see in a photo in place of what they saw before. */
+export async function upsertSampleVector(
+  trx: DatabaseTransaction,
+  sampleId: number,
+  pack: string,
+  vector: Float32Array,
+): Promise<void> {
+  const embedding_vector = toBytes(vector)
+  await trx
+    .insertInto('sample_embeddings')
+    .values({ sample_id: sampleId, pack, embedding_vector })
+    .onConflict((conflict) => conflict.columns(['sample_id', 'pack']).doUpdateSet({ embedding_vector }))
+    .execute()
+}
+
+/** The ids of all people who have photos. */
+export async function peopleWithPhotos(db: Database): Promise<string[]> {
+  const rows = await db
+    .selectFrom('samples')
+    .select('employee_id')
+    .distinct()
+    .orderBy('employee_id')
+    .execute()
+  return rows.map(({ employee_id }) => employee_id)
 }
 
 export interface NewTemplate {
@@ -205,7 +259,24 @@ export async function deleteTemplates(
   return Number(numDeletedRows)
 }
 
-export async function listTemplates(db: Database, employeeId: string): Promise<TemplateRow[]> {
+/** Deletes one template of a person; false when they have none of that number. */
+export async function deleteTemplate(
+  trx: DatabaseTransaction,
+  employeeId: string,
+  templateId: number,
+): Promise<boolean> {
+  const { numDeletedRows } = await trx
+    .deleteFrom('face_templates')
+    .where('employee_id', '=', employeeId)
+    .where('id', '=', templateId)
+    .executeTakeFirst()
+  return numDeletedRows > 0n
+}
+
+export async function listTemplates(
+  db: Database | DatabaseTransaction,
+  employeeId: string,
+): Promise<TemplateRow[]> {
   return db
     .selectFrom('face_templates')
     .select(templateColumns)

@@ -14,6 +14,8 @@ export interface HealthState {
 
 export interface HealthProbe {
   state: () => HealthState
+  /** Asks the database now. False when it fails, or does not answer within a second. */
+  databaseAnswers: () => Promise<boolean>
   /** Settles once the first look at the database ended, or after a second. */
   firstResult: Promise<void>
   stop: () => void
@@ -31,23 +33,30 @@ export function startHealthProbe(
   let activeDevices = 0
   let answeredAtMs = Number.NEGATIVE_INFINITY
   let failed = false
-  let asking = false
+  let asking: Promise<boolean> | undefined
   let diskPercent: number | null = null
   let cpuPercent = 0
   let cpuBefore = cpuTicks()
 
-  async function askDatabase(): Promise<void> {
-    if (asking) return
-    asking = true
-    try {
-      activeDevices = await countActiveDevices(db)
-      answeredAtMs = performance.now()
-      failed = false
-    } catch {
-      failed = true
-    } finally {
-      asking = false
-    }
+  /** One question at a time, however many wait for its answer. */
+  function askDatabase(): Promise<boolean> {
+    asking ??= countActiveDevices(db)
+      .then(
+        (count) => {
+          activeDevices = count
+          answeredAtMs = performance.now()
+          failed = false
+          return true
+        },
+        () => {
+          failed = true
+          return false
+        },
+      )
+      .finally(() => {
+        asking = undefined
+      })
+    return asking
   }
 
   async function lookAtMachine(): Promise<void> {
@@ -73,7 +82,8 @@ export function startHealthProbe(
       memoryPercent: percent(1 - availableMemory() / totalmem()),
       diskPercent,
     }),
-    firstResult: Promise.race([askDatabase(), oneSecond()]),
+    databaseAnswers: () => Promise.race([askDatabase(), oneSecond()]),
+    firstResult: Promise.race([askDatabase(), oneSecond()]).then(() => {}),
     stop: () => clearInterval(timer),
   }
 }
@@ -87,9 +97,10 @@ async function countActiveDevices(db: Database): Promise<number> {
   return row.count
 }
 
-function oneSecond(): Promise<void> {
+/** False, after a second. */
+function oneSecond(): Promise<false> {
   return new Promise((resolve) => {
-    setTimeout(resolve, 1000).unref()
+    setTimeout(resolve, 1000, false as const).unref()
   })
 }
 

@@ -8,13 +8,16 @@ interface HealthDeps {
   version: string
   engineStatus: () => EngineStatus
   health: () => HealthState
+  databaseAnswers: () => Promise<boolean>
+  deviceAuth: 'paired' | 'open'
 }
 
-/** GET /health and its short forms for load balancers. They read the last known state and ask nobody. */
+/** GET /health, which reads the last known state and asks nobody, and its short forms for load balancers. */
 export function healthRoutes(app: App, deps: HealthDeps): void {
   app.get(
     '/health',
     {
+      config: { access: 'public' },
       schema: {
         tags: ['Health'],
         summary: 'State of the server and its parts; 503 when it cannot do its work',
@@ -29,32 +32,37 @@ export function healthRoutes(app: App, deps: HealthDeps): void {
 
   app.get(
     '/health/live',
-    { schema: { tags: ['Health'], summary: 'The process answers', response: { 200: liveSchema } } },
+    {
+      config: { access: 'public', rateLimit: false },
+      schema: { tags: ['Health'], summary: 'The process answers', response: { 200: liveSchema } },
+    },
     async () => ({ status: 'alive' as const }),
   )
 
   app.get(
     '/health/ready',
     {
+      config: { access: 'public' },
       schema: {
         tags: ['Health'],
-        summary: 'Database and models are ready; 503 when not',
+        summary: 'The database has just answered and the models are ready; 503 when not',
         response: { 200: readySchema, 503: readySchema },
       },
     },
     async (_request, reply) => {
-      const { status, database, components } = describeHealth(deps)
-      const ready = status === 'healthy'
+      const database = await deps.databaseAnswers()
+      const models = deps.engineStatus().ready
+      const ready = database && models
       return reply.code(ready ? 200 : 503).send({
         status: ready ? 'ready' : 'not_ready',
-        database,
-        ai_models: components.ai_models === 'healthy' ? 'ready' : 'not_ready',
+        database: database ? 'connected' : 'disconnected',
+        ai_models: models ? 'ready' : 'not_ready',
       })
     },
   )
 }
 
-function describeHealth({ clock, version, engineStatus, health }: HealthDeps): Health {
+function describeHealth({ clock, version, engineStatus, health, deviceAuth }: HealthDeps): Health {
   const engine = engineStatus()
   const state = health()
   return {
@@ -65,6 +73,7 @@ function describeHealth({ clock, version, engineStatus, health }: HealthDeps): H
     version,
     timestamp: clock.now(),
     liveness: engine.liveness,
+    device_auth: deviceAuth,
     components: {
       database: state.databaseConnected ? 'healthy' : 'unhealthy',
       ai_models: engine.ready ? 'healthy' : 'degraded',

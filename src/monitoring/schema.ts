@@ -19,6 +19,9 @@ export const healthSchema = z
     liveness: z
       .enum(['available', 'unavailable', 'off'])
       .describe('Whether presentation attacks are looked for'),
+    device_auth: z
+      .enum(['paired', 'open'])
+      .describe('open: any caller may be any registered kiosk, because DEVICE_AUTH says so'),
     components: z.object({
       database: z.enum(['healthy', 'unhealthy']),
       ai_models: z.enum(['healthy', 'degraded']),
@@ -41,3 +44,39 @@ export const readySchema = z.object({
   database: z.enum(['connected', 'disconnected']),
   ai_models: z.enum(['ready', 'not_ready']),
 })
+
+/** The older system's overview and its figures under one roof. */
+export const systemStatusSchema = z
+  .object({
+    devices: z.object({ total: z.number(), active: z.number(), inactive: z.number() }),
+    attendance: z.object({
+      today: z.number().describe('The punches that count since midnight, at each site by its own time zone'),
+    }),
+    ai_models: z.object({
+      face_detector: z.boolean(),
+      anti_spoof: z.boolean().describe('Presentation attack detection'),
+      face_recognizer: z.boolean(),
+    }),
+    system_health: z.enum(['healthy', 'degraded']),
+    total_employees: z.number().describe('People in employment'),
+    total_devices: z.number(),
+    active_devices: z.number(),
+    today_attendance: z.number(),
+    total_templates: z.number(),
+    avg_confidence: z.number().describe('Of all punches by face; 0 without any'),
+    models_loaded: z.object({
+      face_detector: z.boolean(),
+      anti_spoof: z.boolean(),
+      face_recognizer: z.boolean(),
+    }),
+    performance: z.object({
+      total_recognitions: z.number(),
+      avg_processing_time: z.number().describe('Seconds'),
+      cache_hits: z.number().describe('Always 0: there is no cache of embeddings to hit'),
+      last_reset: z.date(),
+    }),
+    cache_size: z.number().describe('Templates held in memory for the search'),
+  })
+  .meta({ id: 'SystemStatus' })
+
+export type SystemStatus = z.infer<typeof systemStatusSchema>

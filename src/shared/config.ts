@@ -1,23 +1,23 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
+import { isNetwork, timeZone } from './places.ts'
 import './schema-messages.ts'
+import { MAX_ADDRESSES, privateAddresses } from './private-networks.ts'
 
 const flag = z
   .enum(['true', 'false', '1', '0', 'yes', 'no'])
   .transform((value) => value === 'true' || value === '1' || value === 'yes')
 
-const timeZone = z.string().refine(
-  (zone) => {
-    try {
-      new Intl.DateTimeFormat('en', { timeZone: zone })
-      return true
-    } catch {
-      return false
-    }
-  },
-  { error: 'not an IANA time zone such as Asia/Ho_Chi_Minh' },
-)
+const list = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter(Boolean),
+  )
 
 /** Every setting, its default and its meaning. The only place that knows the environment's names. */
 export const configSchema = z.object({
@@ -32,13 +32,65 @@ export const configSchema = z.object({
     .min(1)
     .default('127.0.0.1')
     .describe('Address to listen on; loopback until access control is configured'),
-  PORT: z.coerce
+  PORT: z
+    .string()
+    .regex(/^[0-9]{1,5}$/, { error: 'must be a number from 0 to 65535' })
+    .default('8000')
+    .transform(Number)
+    .refine((port) => port <= 65535, { error: 'must be a number from 0 to 65535' })
+    .describe('Port to listen on; 0 takes a free one'),
+  SECRET_KEY: z
+    .string()
+    .optional()
+    .describe('At least 32 random characters; without it one is made and kept in DATA_DIR/secret-key'),
+  ACCESS_TOKEN_EXPIRE_MINUTES: z.coerce
+    .number()
+    .min(1)
+    .max(24 * 60)
+    .default(30)
+    .describe('How long an access token is good; the session goes on by its refresh token'),
+  DEVICE_AUTH: z
+    .enum(['paired', 'open'])
+    .default('paired')
+    .describe(
+      'paired: a kiosk needs its key. open: any caller may be any registered kiosk, for a closed network',
+    ),
+  CORS_ORIGINS: list
+    .refine((origins) => origins.every((origin) => /^https?:\/\/[^/*\s]+$/.test(origin)), {
+      error: 'must be exact origins, such as https://hr.example.com, with commas between them',
+    })
+    .describe('Web origins besides the own one that may call the API'),
+  RATE_LIMIT: z.coerce
     .number()
     .int()
-    .min(0)
-    .max(65535)
-    .default(8000)
-    .describe('Port to listen on; 0 takes a free one'),
+    .min(10)
+    .max(100_000_000)
+    .default(600)
+    .describe(
+      'Requests a minute: of each user, of each program, and of all unknown callers of one address; a kiosk has a fifth',
+    ),
+  TRUST_PROXY: list
+    .refine((entries) => entries.every(isNetwork), {
+      error: 'must be addresses or blocks such as 10.0.0.0/8, with commas between them',
+    })
+    .describe('Reverse proxies whose X-Forwarded-… headers are believed'),
+  DISCOVERY: flag
+    .default(false)
+    .describe('Whether administrators may look for kiosks in the network by mDNS'),
+  SCAN_NETWORKS: list
+    .refine((networks) => networks.every((network) => privateAddresses(network) !== undefined), {
+      error: `must be private IPv4 networks of at most ${MAX_ADDRESSES} addresses, such as 192.168.1.0/24, with commas between them`,
+    })
+    .refine(
+      (networks) => networks.flatMap((network) => privateAddresses(network) ?? []).length <= MAX_ADDRESSES,
+      { error: `must have at most ${MAX_ADDRESSES} addresses together` },
+    )
+    .describe('Networks that administrators may scan for kiosks; none by default'),
+  SCAN_PORTS: list
+    .prefault('5000,8000')
+    .transform((ports) => ports.map(Number))
+    .pipe(z.array(z.int().min(1).max(65535)).min(1).max(4, { error: 'must be at most 4 ports' }))
+    .describe('Ports that a scan tries'),
   DEBUG: flag.default(false).describe('More logs'),
   FACE_RECOGNITION_THRESHOLD: z.coerce
     .number()
@@ -58,6 +110,9 @@ export const configSchema = z.object({
     .max(100 * 1024 * 1024)
     .default(10 * 1024 * 1024)
     .describe('Largest picture in bytes'),
+  REQUIRE_CONSENT: flag
+    .default(false)
+    .describe('Whether photos are enrolled only of people whose consent is recorded'),
   UPLOAD_DIR: z
     .string()
     .min(1)

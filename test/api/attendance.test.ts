@@ -135,6 +135,8 @@ describe('a check of somebody enrolled', () => {
         decision_id: body.decision_id,
         image_path: null,
         notes: null,
+        corrects: null,
+        is_void: false,
       },
     ])
   })
@@ -543,7 +545,7 @@ describe('too many checks at once', () => {
   test('are told to come back, over HTTP, and those that were taken are answered', async () => {
     const gate = gated()
     const queue = createWorkQueue({ atOnce: 1, maxWaiting: 1, maxWaitingPerKey: 1, maxWaitMs: 30_000 })
-    const busy = await testApp({ queue }, {}, gate.wrap)
+    const busy = await testApp({ queue }, { DEVICE_AUTH: 'open' }, gate.wrap)
     await registerKiosk(busy, 'GATE')
     const origin = await busy.app.listen({ host: '127.0.0.1', port: 0 })
     const send = () =>
@@ -665,6 +667,10 @@ describe('lists of punches', () => {
       decision_id: 4,
       image_path: null,
       notes: null,
+      kind: 'face',
+      corrects: null,
+      is_void: false,
+      superseded_by: null,
     })
   })
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { recordPunch, type TestApp, testApp } from '../support/app.ts'
+import { kioskHeaders, recordPunch, type TestApp, testApp } from '../support/app.ts'
 
 let running: TestApp
 
@@ -12,12 +12,17 @@ afterAll(() => running.close())
 const base = '/api/v1/devices'
 const register = (body: object) =>
   running.app.inject({ method: 'POST', url: `${base}/register`, payload: body })
-const heartbeat = (body: object) =>
-  running.app.inject({ method: 'POST', url: `${base}/heartbeat`, payload: body })
+const heartbeat = (payload: object, headers: Record<string, string>) =>
+  running.app.inject({ method: 'POST', url: `${base}/heartbeat`, payload, headers })
 const get = (path: string) => running.app.inject({ method: 'GET', url: `${base}${path}` })
 const put = (id: string, body: object) =>
   running.app.inject({ method: 'PUT', url: `${base}/${id}`, payload: body })
 const remove = (path: string) => running.app.inject({ method: 'DELETE', url: `${base}/${path}` })
+
+async function addSite(name: string): Promise<number> {
+  const site = await running.db.insertInto('sites').values({ name }).returning('id').executeTakeFirstOrThrow()
+  return site.id
+}
 
 async function punchAt(deviceId: string): Promise<void> {
   await running.app.inject({ method: 'POST', url: '/api/v1/employees', payload: { name: 'A' } })
@@ -38,12 +43,44 @@ describe('registering', () => {
       created_at: '2025-03-03T01:00:00.000Z',
       last_heartbeat: null,
       config: null,
+      config_version: 0,
+      direction: 'AUTO',
+      site_id: 1,
+      state: 'offline',
+      paired: false,
+      clock_skew_ms: null,
+      last_status: null,
+      app_version: null,
+      version: 1,
     })
+  })
+
+  test('takes a direction and a site', async () => {
+    const site = await addSite('Plant')
+    const answer = await register({ device_id: 'K1', direction: 'OUT', site_id: site })
+    expect(answer.json()).toMatchObject({ direction: 'OUT', site_id: site })
+    const changed = await put('K1', { direction: 'IN', site_id: 1 })
+    expect(changed.json()).toMatchObject({ direction: 'IN', site_id: 1 })
+  })
+
+  test('refuses a site that does not exist, and stores nothing', async () => {
+    const answer = await register({ device_id: 'K1', site_id: 4711 })
+    expect([answer.statusCode, answer.json().message]).toEqual([422, 'site_id: there is no such site.'])
+    expect((await get('/K1')).statusCode).toBe(404)
+    await register({ device_id: 'K1' })
+    expect((await put('K1', { name: 'Gate', site_id: 4711 })).statusCode).toBe(422)
+    expect((await get('/K1')).json()).toMatchObject({ name: 'K1', site_id: 1 })
   })
 
   test.each([
     { device_id: '123' },
     { device_id: 'register' },
+    { device_id: 'commands' },
+    { device_id: 'rotate-key' },
+    { device_id: 'K1', direction: 'BANANA' },
+    { device_id: 'K1', site_id: 0 },
+    { device_id: 'K1', site_id: 2 ** 31 },
+    { device_id: 'K1', site_id: '1' },
     { device_id: 'Cleanup' },
     { device_id: '٣' },
     { device_id: '१२३' },
@@ -83,7 +120,7 @@ describe('registering', () => {
     await remove('K1')
     const answer = await register({ device_id: 'K1', name: 'Gate again' })
     expect(answer.statusCode).toBe(201)
-    expect(answer.json()).toMatchObject({ id: 1, name: 'Gate again', is_active: true })
+    expect(answer.json()).toMatchObject({ id: 1, name: 'Gate again', is_active: true, paired: false })
   })
 
   test('does not take over a device that is only switched off', async () => {
@@ -128,6 +165,23 @@ describe('reading and changing', () => {
     expect((await put('1', { config: null })).json().config).toBeNull()
   })
 
+  test('of two people who edit the same version, the second is told', async () => {
+    const { etag } = (await get('/K1')).headers
+    const change = (name: string) =>
+      running.app.inject({
+        method: 'PUT',
+        url: `${base}/K1`,
+        payload: { name },
+        headers: { 'if-match': String(etag) },
+      })
+    const first = await change('A')
+    expect([first.statusCode, first.headers.etag, first.json().version]).toEqual([200, '"2"', 2])
+    const second = await change('B')
+    expect([second.statusCode, second.json().code]).toEqual([412, 'version_mismatch'])
+    expect((await get('/K1')).json().name).toBe('A')
+    expect((await put('K1', { name: 'C' })).statusCode).toBe(200)
+  })
+
   test.each([
     {},
     { name: null },
@@ -143,21 +197,113 @@ describe('reading and changing', () => {
 })
 
 describe('heartbeat', () => {
-  test('takes the time of the server, not of the device', async () => {
+  let key: { 'x-device-key': string }
+  beforeEach(async () => {
     await register({ device_id: 'K1' })
-    running.clock.advance(60_000)
-    const answer = await heartbeat({ device_id: 'K1', timestamp: '1999-01-01T00:00:00', status: 'online' })
-    expect(answer.json()).toEqual({ msg: 'Heartbeat updated' })
-    expect((await get('/K1')).json().last_heartbeat).toBe(running.clock.now().toISOString())
+    key = await kioskHeaders(running, 'K1')
   })
 
-  test('of an unknown device is 401, of a deactivated one 403', async () => {
-    const unknown = await heartbeat({ device_id: 'K9' })
+  test('takes the time of the server, not of the device, and tells the difference', async () => {
+    running.clock.set('2025-03-03T01:01:00Z')
+    const answer = await heartbeat(
+      { device_id: 'K1', timestamp: '2025-03-03T08:00:30.500+07:00', status: 'online', app_version: '1.2' },
+      key,
+    )
+    expect(answer.json()).toEqual({
+      msg: 'Heartbeat updated',
+      server_time: '2025-03-03T01:01:00.000Z',
+      next_heartbeat_s: 30,
+      clock_skew_ms: 29_500,
+      config: null,
+      config_version: 0,
+      direction: 'AUTO',
+      commands: [],
+    })
+    expect((await get('/K1')).json()).toMatchObject({
+      last_heartbeat: '2025-03-03T01:01:00.000Z',
+      clock_skew_ms: 29_500,
+      last_status: 'online',
+      app_version: '1.2',
+    })
+  })
+
+  test.each([
+    ['2025-03-03T01:00:00', 0],
+    ['2025-03-03T01:00:01.123456', -1123],
+    ['2025-03-03 02:00:00+01:00', 0],
+    ['1999-03-03T01:00:00Z', 820_540_800_000],
+    ['soon', null],
+    ['2025-13-45T01:00:00Z', null],
+    [null, null],
+    [undefined, null],
+  ])('reads the time %s', async (timestamp, skew) => {
+    running.clock.set('2025-03-03T01:00:00Z')
+    const answer = await heartbeat({ device_id: 'K1', timestamp }, key)
+    expect([answer.statusCode, answer.json().clock_skew_ms]).toEqual([200, skew])
+  })
+
+  test('makes a device online; silence makes it late, then offline', async () => {
+    await heartbeat({ device_id: 'K1' }, key)
+    const stateAfter = async (milliseconds: number) => {
+      running.clock.advance(milliseconds)
+      return (await get('/')).json()[0].state
+    }
+    expect(await stateAfter(90_000)).toBe('online')
+    expect(await stateAfter(1)).toBe('late')
+    expect(await stateAfter(209_999)).toBe('late')
+    expect(await stateAfter(1)).toBe('offline')
+  })
+
+  test('hears of a new configuration, which counts its changes', async () => {
+    const update = await running.app.inject({
+      method: 'POST',
+      url: '/api/v1/device-management/update/K1',
+      payload: { volume: 3 },
+    })
+    expect(update.json()).toEqual({
+      success: true,
+      message: expect.any(String),
+      config: { volume: 3 },
+      version: 1,
+    })
+    await put('K1', { config: { volume: 4 }, direction: 'OUT' })
+    await put('K1', { name: 'Gate' })
+    expect((await heartbeat({ device_id: 'K1' }, key)).json()).toMatchObject({
+      config: { volume: 4 },
+      config_version: 2,
+      direction: 'OUT',
+    })
+  })
+
+  test('for another device is refused', async () => {
+    await register({ device_id: 'K2' })
+    const answer = await heartbeat({ device_id: 'K2' }, key)
+    expect([answer.statusCode, answer.json().code]).toEqual([403, 'wrong_device'])
+    expect((await get('/K2')).json().last_heartbeat).toBeNull()
+  })
+
+  test('of a person or a program is refused', async () => {
+    expect((await heartbeat({ device_id: 'K1' }, {})).statusCode).toBe(403)
+  })
+
+  test('without a key of its own, on a closed network, is taken at its word', async () => {
+    const open = await testApp({ db: running.db, gallery: running.gallery }, { DEVICE_AUTH: 'open' })
+    const beat = (device_id: string) =>
+      open.app.inject({
+        method: 'POST',
+        url: `${base}/heartbeat`,
+        payload: { device_id },
+        headers: { 'x-device-key': '' },
+      })
+    expect((await beat('K1')).json().msg).toBe('Heartbeat updated')
+    const before = await running.db.selectFrom('devices').selectAll().execute()
+    const unknown = await beat('K9')
     expect([unknown.statusCode, unknown.json().code]).toEqual([401, 'unknown_device'])
-    await register({ device_id: 'K1' })
+    expect(await running.db.selectFrom('devices').selectAll().execute()).toEqual(before)
     await put('K1', { is_active: false })
-    const inactive = await heartbeat({ device_id: 'K1' })
+    const inactive = await beat('K1')
     expect([inactive.statusCode, inactive.json().code]).toEqual([403, 'device_inactive'])
+    await open.app.close()
   })
 })
 

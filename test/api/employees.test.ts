@@ -46,9 +46,13 @@ describe('creating', () => {
       phone: '0123456789',
       position: null,
       is_active: true,
+      site_id: 1,
       created_at: '2025-03-03T01:00:00.000Z',
       updated_at: '2025-03-03T01:00:00.000Z',
+      ended_at: null,
+      version: 1,
     })
+    expect(answer.headers.etag).toBe('"1"')
     expect(running.changed).toEqual(['EMP_001'])
   })
 

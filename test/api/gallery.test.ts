@@ -1,4 +1,4 @@
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import sharp from 'sharp'
@@ -401,6 +401,18 @@ test('ending employment removes rows, files and what is in memory of one person 
 
 const age = (path: string) => utimes(path, new Date(), new Date(Date.now() - 61 * 60 * 1000))
 
+test('a photo whose file was lost comes back when the picture is sent again', async () => {
+  await enrol(running, 'ANN', ann)
+  for (const name of await files()) await rm(join(running.uploads, name))
+  expect((await get('/ANN/photo')).statusCode).toBe(404)
+  await enrol(running, 'BOB', bob)
+  const url = '/api/v1/employees/ANN/upload-photo'
+  const again = await running.app.inject({ method: 'POST', url, payload: form({ photo: ann }) })
+  expect(again.json()).toMatchObject({ success: true, already_stored: true })
+  expect((await get('/ANN/photo')).statusCode).toBe(200)
+  expect((await knownFiles(running.db)).size).toBe((await files()).length)
+})
+
 describe('the sweep', () => {
   const sweep = async () => running.photos.sweep(await knownFiles(running.db))
 
@@ -419,12 +431,13 @@ describe('the sweep', () => {
   })
 
   test('leaves alone what is not a photo of ours', async () => {
-    for (const name of ['README.txt', 'holiday.jpg']) {
+    const others = ['README.txt', 'holiday.jpg', 'holiday.mkv.part']
+    for (const name of others) {
       await writeFile(join(running.uploads, name), 'x')
       await age(join(running.uploads, name))
     }
     expect(await sweep()).toBe(0)
-    expect((await files()).sort()).toEqual(['README.txt', 'holiday.jpg'])
+    expect((await files()).sort()).toEqual(others)
   })
 
   test('goes on when photos are deleted at the same time', async () => {
@@ -485,6 +498,8 @@ test('the gallery in memory is the one that would be opened anew, whatever happe
           change('P1', { is_active: true }),
         ]),
     ],
+    // Of two changes at once either may have been the last.
+    ['reactivate for sure', () => change('P1', { is_active: true })],
   ]
   const { db, clock, engine } = running
   for (const [what, step] of steps) {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import type { InjectOptions } from 'fastify'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { pino } from 'pino'
@@ -8,7 +9,7 @@ import { z } from 'zod'
 import type { Tables } from '../../src/database/tables.ts'
 import { AppError } from '../../src/shared/errors.ts'
 import { multipart, problems, text, uploadedFile } from '../../src/shared/http.ts'
-import { type TestApp, testApp } from '../support/app.ts'
+import { kioskHeaders, registerKiosk, signIn, type TestApp, testApp } from '../support/app.ts'
 
 const maxFileBytes = 200_000
 const logged: Record<string, unknown>[] = []
@@ -16,12 +17,14 @@ const unhandled: unknown[] = []
 const noteUnhandled = (reason: unknown) => void unhandled.push(reason)
 let running: TestApp
 let origin: string
+let owner: { authorization: string }
 
 beforeAll(async () => {
   process.on('unhandledRejection', noteUnhandled)
   const log = pino({ level: 'info' }, { write: (line) => void logged.push(JSON.parse(line)) })
   running = await testApp({ log }, { MAX_UPLOAD_SIZE: String(maxFileBytes) })
   addTestRoutes(running)
+  owner = await signIn(running.db, 'owner')
   await running.app.listen({ host: '127.0.0.1', port: 0 })
   origin = `http://127.0.0.1:${port()}`
 })
@@ -34,10 +37,12 @@ afterAll(async () => {
 const port = () => (running.app.server.address() as AddressInfo).port
 
 function addTestRoutes({ app }: TestApp): void {
+  const open = { access: 'public' } as const
   const picture = z.object({ image: uploadedFile, device_id: text(64) })
   app.post(
     '/picture/:name',
     {
+      config: open,
       schema: {
         consumes: multipart,
         params: z.object({ name: text(64) }),
@@ -51,13 +56,17 @@ function addTestRoutes({ app }: TestApp): void {
       device_id,
     }),
   )
-  app.get('/fault', async () => {
+  app.get('/fault', { config: open }, async () => {
     throw Object.assign(new Error('SELECT secret FROM /etc/passwd'), { detail: 'Key (email)=(a@b) exists' })
   })
-  app.get('/wrong-answer', { schema: { response: { 200: z.object({ n: z.number() }) } } }, async () => {
-    return { n: 'secret' } as unknown as { n: number }
-  })
-  app.get('/busy', async () => {
+  app.get(
+    '/wrong-answer',
+    { config: open, schema: { response: { 200: z.object({ n: z.number() }) } } },
+    async () => {
+      return { n: 'secret' } as unknown as { n: number }
+    },
+  )
+  app.get('/busy', { config: open }, async () => {
     throw new AppError('overloaded', 'Too many at once.', { retry_after_seconds: 2 })
   })
 }
@@ -73,7 +82,7 @@ function form(...parts: [name: string, value: string | Blob, filename?: string][
 
 const file = (bytes: number, type = 'image/jpeg') => new Blob([Buffer.alloc(bytes, 1)], { type })
 const send = (body: FormData | string | Buffer, headers: Record<string, string> = {}, path = '/picture/x') =>
-  fetch(origin + path, { method: 'POST', body, headers })
+  fetch(origin + path, { method: 'POST', body, headers: { ...owner, ...headers } })
 
 /** A multipart body written by hand, for what no honest client sends. */
 function rawForm(...lines: string[]): [Buffer, Record<string, string>] {
@@ -336,7 +345,11 @@ describe('errors', () => {
     body: string | undefined,
     headers: Record<string, string> = { 'content-type': 'application/json' },
   ) =>
-    fetch(`${origin}/api/v1/employees`, { method: 'POST', headers, ...(body === undefined ? {} : { body }) })
+    fetch(`${origin}/api/v1/employees`, {
+      method: 'POST',
+      headers: { ...owner, ...headers },
+      ...(body === undefined ? {} : { body }),
+    })
 
   test.each<[string, string | undefined, number, string]>([
     ['broken JSON', '{bad', 400, 'malformed_request'],
@@ -348,6 +361,12 @@ describe('errors', () => {
     ['nesting without end', '['.repeat(50_000), 400, 'malformed_request'],
   ])('%s is refused', async (_what, body, status, code) => {
     await expectProblem(await post(body), status, code)
+  })
+
+  test('a DELETE that calls its missing body JSON is no less a DELETE', async () => {
+    const headers = { ...owner, 'content-type': 'application/json' }
+    const answer = await fetch(`${origin}/api/v1/employees/NOBODY`, { method: 'DELETE', headers })
+    await expectProblem(answer, 404, 'employee_not_found')
   })
 
   test('a missing body is refused', async () => {
@@ -365,7 +384,7 @@ describe('errors', () => {
     async (type) => {
       // From bytes fetch guesses no type of its own.
       const body = new TextEncoder().encode('{"name":"A"}')
-      const headers: Record<string, string> = type === '' ? {} : { 'content-type': type }
+      const headers: Record<string, string> = type === '' ? owner : { ...owner, 'content-type': type }
       const answer = await fetch(`${origin}/api/v1/employees`, { method: 'POST', headers, body })
       expect(await expectProblem(answer, 415, 'unsupported_media_type')).toContain('application/json')
     },
@@ -425,6 +444,174 @@ describe('errors', () => {
   })
 })
 
+describe('how often one may ask', () => {
+  let limited: TestApp
+  beforeAll(async () => {
+    limited = await testApp({}, { RATE_LIMIT: '20', TRUST_PROXY: '127.0.0.1' })
+    await registerKiosk(limited, 'GATE')
+  })
+  afterAll(() => limited.close())
+
+  /** The statuses of so many requests, from an address of its own. */
+  async function statusesOf(count: number, request: Omit<InjectOptions, 'remoteAddress'>, from: string) {
+    const statuses: number[] = []
+    for (let i = 0; i < count; i++) {
+      const answer = await limited.app.inject({ ...request, remoteAddress: from })
+      statuses.push(answer.statusCode)
+    }
+    return statuses
+  }
+  const nobody = { authorization: '' }
+  let addresses = 0
+  const first = (statuses: number[]) => statuses.indexOf(429)
+
+  test.each<[string, Omit<InjectOptions, 'remoteAddress'>, number]>([
+    ['without signing in', { url: '/api/v1/employees', headers: nobody }, 401],
+    ['with wrong tokens', { url: '/api/v1/employees', headers: { authorization: 'Bearer a.b.c' } }, 401],
+    ['with wrong keys', { url: '/api/v1/employees', headers: { 'x-api-key': 'guess' } }, 401],
+    ['of routes that are not there', { url: '/wp-login.php', headers: nobody }, 404],
+    ['of routes that are not there, with a key', { url: '/admin', headers: { 'x-api-key': 'guess' } }, 404],
+    ['of a public route', { url: '/health', headers: nobody }, 200],
+    ['of the documentation', { url: '/openapi.json', headers: nobody }, 200],
+  ])('an address is stopped that sends too many requests %s', async (_what, request, status) => {
+    const from = `10.0.0.${++addresses}`
+    const statuses = await statusesOf(22, request, from)
+    expect(statuses.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => status))
+    expect(statuses.slice(20)).toEqual([429, 429])
+    const refused = await limited.app.inject({ url: '/health', headers: nobody, remoteAddress: from })
+    expect(refused.json()).toMatchObject({ success: false, code: 'too_many_requests' })
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    // Others do not suffer for it.
+    expect(await statusesOf(1, request, `10.9.0.${addresses}`)).toEqual([status])
+  })
+
+  test('who has no key uses up nothing of what those with one may ask from the same address', async () => {
+    const from = '10.3.0.1'
+    await statusesOf(30, { url: '/api/v1/nothing', headers: nobody }, from)
+    const headers = await signIn(limited.db, 'viewer')
+    expect(await statusesOf(1, { url: '/api/v1/employees', headers }, from)).toEqual([200])
+  })
+
+  test('whoever has signed in is counted as themselves, whatever their address', async () => {
+    const [ann, binh] = [await signIn(limited.db, 'viewer'), await signIn(limited.db, 'viewer')]
+    const ask = (headers: Record<string, string>, from: string) =>
+      limited.app.inject({ url: '/api/v1/employees', headers, remoteAddress: from })
+    for (let i = 0; i < 20; i++) expect((await ask(ann, `10.1.0.${i}`)).statusCode).toBe(200)
+    expect((await ask(ann, '10.1.0.99')).statusCode).toBe(429)
+    expect((await ask(binh, '10.1.0.99')).statusCode).toBe(200)
+  })
+
+  test('a kiosk may ask a fifth as often', async () => {
+    const headers = await kioskHeaders(limited, 'GATE')
+    const request = { method: 'POST', url: '/api/v1/devices/heartbeat', headers } as const
+    const statuses = await statusesOf(5, { ...request, payload: { device_id: 'GATE' } }, '10.2.0.1')
+    expect(statuses).toEqual([200, 200, 200, 200, 429])
+  })
+
+  test('a load balancer may ask as often as it likes whether the process lives', async () => {
+    const statuses = await statusesOf(30, { url: '/health/live', headers: nobody }, '10.3.0.1')
+    expect(first(statuses)).toBe(-1)
+  })
+
+  test('behind a proxy that is trusted each client has an address of their own, and nobody else invents one', async () => {
+    const via = (proxy: string, client: string) =>
+      limited.app.inject({
+        url: '/wp-login.php',
+        headers: { ...nobody, 'x-forwarded-for': client },
+        remoteAddress: proxy,
+      })
+    for (let i = 0; i < 21; i++) await via('127.0.0.1', '10.4.0.1')
+    expect((await via('127.0.0.1', '10.4.0.1')).statusCode).toBe(429)
+    expect((await via('127.0.0.1', '10.4.0.2')).statusCode).toBe(404)
+    for (let i = 0; i < 21; i++) await via('10.5.0.1', `10.6.0.${i}`)
+    expect((await via('10.5.0.1', '10.6.0.99')).statusCode).toBe(429)
+  })
+
+  test('connections, headers and the time for both are bounded', async () => {
+    const { server } = running.app
+    expect(server.maxConnections).toBe(1000)
+    expect(server.headersTimeout).toBe(20_000)
+    expect(server.keepAliveTimeout).toBeLessThanOrEqual(60_000)
+    expect(server.maxRequestsPerSocket).toBeGreaterThan(0)
+  })
+})
+
+describe('what browsers are told', () => {
+  const page = 'https://hr.example.com'
+  let open: TestApp
+  beforeAll(async () => {
+    open = await testApp({}, { CORS_ORIGINS: `${page}, https://kiosk.example.com` })
+  })
+  afterAll(() => open.close())
+
+  const preflight = (app: TestApp, from: string) =>
+    app.app.inject({
+      method: 'OPTIONS',
+      url: '/api/v1/employees',
+      headers: { origin: from, 'access-control-request-method': 'POST', authorization: '' },
+    })
+
+  test('the pages that are named may call the API with credentials, and read its headers', async () => {
+    const allowed = await preflight(open, page)
+    expect(allowed.statusCode).toBe(204)
+    expect(allowed.headers).toMatchObject({
+      'access-control-allow-origin': page,
+      'access-control-allow-credentials': 'true',
+    })
+    expect(allowed.headers['access-control-allow-headers']).toContain('x-api-key')
+    const posted = await open.app.inject({
+      method: 'POST',
+      url: '/api/v1/sites',
+      headers: { origin: page },
+      payload: { name: 'From another origin' },
+    })
+    expect(posted.statusCode).toBe(201)
+    expect(posted.headers['access-control-allow-origin']).toBe(page)
+    expect(posted.headers['access-control-expose-headers']).toContain('x-total-count')
+    expect(posted.headers.vary).toMatch(/origin/i)
+  })
+
+  test.each([
+    'https://evil.example',
+    'http://hr.example.com',
+    'https://hr.example.com.evil.example',
+    'https://hr.example.com:444',
+    'null',
+    '*',
+  ])('a page of %s may not', async (foreign) => {
+    for (const answer of [
+      await preflight(open, foreign),
+      await preflight(running, foreign),
+      await open.app.inject({ url: '/api/v1/employees', headers: { origin: foreign } }),
+    ])
+      expect(answer.headers['access-control-allow-origin']).toBeUndefined()
+  })
+
+  test.each(['/docs/', '/setup', '/health', '/api/v1/employees', '/nowhere'])(
+    '%s comes with a policy that lets a page load its own things alone, and be framed by nobody',
+    async (url) => {
+      const { headers } = await running.app.inject(url)
+      const policy = String(headers['content-security-policy'])
+      expect(policy).toContain("default-src 'self'")
+      expect(policy).toContain("frame-ancestors 'none'")
+      expect(policy).not.toMatch(/unsafe|\*/)
+      expect(headers).toMatchObject({
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'DENY',
+        'referrer-policy': 'no-referrer',
+      })
+      expect(headers['x-powered-by']).toBeUndefined()
+    },
+  )
+
+  test('the pages keep to that policy: no script and no style stands inside them', async () => {
+    for (const url of ['/docs/', '/setup', '/reset']) {
+      const { body } = await running.app.inject(url)
+      expect(body).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|https?:\/\//i)
+    }
+  })
+})
+
 describe('the OpenAPI document', () => {
   test('shows uploads as forms, errors as problems, and no schema that nobody uses', async () => {
     const document = (await running.app.inject('/openapi.json')).json()
@@ -433,7 +620,7 @@ describe('the OpenAPI document', () => {
       type: 'string',
       format: 'binary',
     })
-    expect(responses['4XX'].content['application/json'].schema).toEqual({
+    expect(responses['422'].content['application/json'].schema).toEqual({
       $ref: '#/components/schemas/Problem',
     })
     const everything = JSON.stringify(document)
@@ -483,6 +670,7 @@ describe('health', () => {
       version: '0.0.0-test',
       timestamp: '2025-03-03T01:00:00.000Z',
       liveness: 'unavailable',
+      device_auth: 'paired',
       components: { database: 'healthy', ai_models: 'healthy', active_devices: 1 },
       system_load: {
         cpu_percent: expect.any(Number),
@@ -508,7 +696,7 @@ describe('health', () => {
 
   test('answers at once and truly while the database is away, and requests are told to come back', async () => {
     const db = databaseAt(1)
-    const away = await testApp({ db })
+    const away = await testApp({ db }, {}, undefined, owner)
     const answer = await health(away)
     expect(answer.statusCode).toBe(503)
     expect(answer.json()).toMatchObject({ status: 'degraded', database: 'disconnected' })
@@ -525,7 +713,7 @@ describe('health', () => {
   test('answers within 100 ms while the database hangs', async () => {
     const silent = await silentServer()
     const db = databaseAt((silent.address() as AddressInfo).port)
-    const hanging = await testApp({ db })
+    const hanging = await testApp({ db }, {}, undefined, owner)
     await hanging.app.ready()
     const start = performance.now()
     const answer = await health(hanging)

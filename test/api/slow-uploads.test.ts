@@ -2,11 +2,13 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { portrait } from '../face/portraits.ts'
-import { enrol, registerKiosk, type TestApp, testApp } from '../support/app.ts'
+import { enrol, registerKiosk, signIn, type TestApp, testApp } from '../support/app.ts'
 
 let running: TestApp
+let owner: { authorization: string }
 beforeAll(async () => {
   running = await testApp()
+  owner = await signIn(running.db, 'owner')
   await registerKiosk(running, 'GATE')
   await enrol(running, 'ANN', await portrait('blonde'))
   await running.app.listen({ host: '127.0.0.1', port: 0 })
@@ -27,7 +29,7 @@ async function halfAnUpload(): Promise<{ socket: Socket; answer: () => string }>
   await once(socket, 'connect')
   const head = '--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
   socket.write(
-    `POST /api/v1/attendance/check HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: ${9 * MEGABYTE}\r\n\r\n${head}`,
+    `POST /api/v1/attendance/check HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${owner.authorization}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: ${9 * MEGABYTE}\r\n\r\n${head}`,
   )
   await new Promise((sent) => socket.write(Buffer.alloc(8 * MEGABYTE, 7), sent))
   return { socket, answer: () => answer }
@@ -54,6 +56,7 @@ test('senders that do not finish cannot fill the memory, and others are served a
     form.append('image', new Blob([new Uint8Array(await portrait('blonde'))]), 'a.png')
     const response = await fetch(`http://127.0.0.1:${port()}/api/v1/attendance/check`, {
       method: 'POST',
+      headers: owner,
       body: form,
     })
     return response.status

@@ -1,7 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { InjectOptions } from 'fastify'
 import { sql } from 'kysely'
+import type { Role } from '../../src/access/permissions.ts'
+import { deriveKey } from '../../src/access/secret.ts'
+import { signAccessToken } from '../../src/access/tokens.ts'
 import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
@@ -21,6 +26,7 @@ export interface TestClock extends Clock {
 }
 
 export interface TestApp {
+  /** Its `inject` sends the owner's token, unless the request has `authorization`, `x-api-key` or `x-device-key`. */
   app: App
   db: Database
   gallery: Gallery
@@ -37,6 +43,53 @@ export interface TestApp {
   close(): Promise<void>
 }
 
+/** What the applications of the tests sign with. */
+export const secret = Buffer.from('the secret of the tests, which is long enough')
+const FAR = new Date('2100-01-01T00:00:00Z')
+
+/** Headers of a signed-in user of this role, whom this makes. */
+export async function signIn(
+  db: Database,
+  role: Role,
+  departments: string[] | null = role === 'manager' ? ['Any'] : null,
+): Promise<{ authorization: string }> {
+  const user = await db
+    .insertInto('users')
+    .values({ username: `${role}-${randomUUID()}`, name: role, role, departments })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  const sessionId = randomUUID()
+  const [began, times] = [new Date('2020-01-01T00:00:00Z'), { expires_at: FAR }]
+  await db
+    .insertInto('sessions')
+    .values({
+      ...times,
+      id: sessionId,
+      user_id: user.id,
+      refresh_hash: sessionId,
+      rotated_at: began,
+      created_at: began,
+    })
+    .execute()
+  const key = deriveKey(secret, 'access tokens')
+  const token = await signAccessToken(key, { userId: user.id, sessionId }, began, FAR)
+  return { authorization: `Bearer ${token}` }
+}
+
+/** Lets every request that says nothing of who sends it be the owner's. */
+function asOwner(app: App, owner: { authorization: string }): App {
+  const inject = app.inject.bind(app)
+  const credentials = ['authorization', 'x-api-key', 'x-device-key']
+  app.inject = ((request: InjectOptions | string) => {
+    const options = typeof request === 'string' ? { url: request } : request
+    const given = Object.keys(options.headers ?? {}).map((name) => name.toLowerCase())
+    return given.some((name) => credentials.includes(name))
+      ? inject(options)
+      : inject({ ...options, headers: { ...owner, ...options.headers } })
+  }) as App['inject']
+  return app
+}
+
 /** Loaded once for all applications of a test file. */
 let engine: FaceEngine | undefined
 
@@ -45,12 +98,14 @@ export async function testApp(
   overrides: Partial<AppDeps> = {},
   env: Record<string, string> = {},
   wrapEngine: (engine: FaceEngine) => FaceEngine = (same) => same,
+  /** Whose token requests carry; that of an owner made for it by default. */
+  owner?: { authorization: string },
 ): Promise<TestApp> {
   const database = await testDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-app-'))
   const clock = testClock('2025-03-03T01:00:00Z')
   const changed: string[] = []
-  const config = loadConfig({ DATA_DIR: folder, ...env }, folder)
+  const config = loadConfig({ DATA_DIR: folder, RATE_LIMIT: '10000000', ...env }, folder)
   const log = createLogger({ level: 'silent' })
   engine ??= await startEngine()
   const { db } = database
@@ -76,9 +131,11 @@ export async function testApp(
     engine: wrapEngine(engine),
     gallery,
     photos,
+    secret,
     queue: createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
     ...overrides,
   })
+  asOwner(app, owner ?? (await signIn(overrides.db ?? db, 'owner')))
   return {
     app,
     db,
@@ -128,6 +185,13 @@ export async function registerKiosk({ app }: TestApp, device_id: string): Promis
   await succeed(app.inject({ method: 'POST', url: '/api/v1/devices/register', payload: { device_id } }))
 }
 
+/** Headers with a new key of this kiosk, which is registered. */
+export async function kioskHeaders({ app }: TestApp, deviceId: string): Promise<{ 'x-device-key': string }> {
+  const answer = await app.inject({ method: 'POST', url: `/api/v1/devices/${deviceId}/rotate-key` })
+  await succeed(Promise.resolve(answer))
+  return { 'x-device-key': answer.json().device_key }
+}
+
 async function succeed(answered: PromiseLike<{ statusCode: number; body: string }>): Promise<void> {
   const { statusCode, body } = await answered
   if (statusCode >= 300) throw new Error(`the test's own preparation failed: ${body}`)
@@ -158,10 +222,10 @@ export async function moreServers(
   return Promise.all(Array.from({ length: count }, () => testApp({ db, gallery, photos, clock }, {}, wrap)))
 }
 
-/** How many rows each table has. */
+/** How many rows each table has, but for the log of kiosks' requests, which is written a little later. */
 export async function rowCounts(db: Database): Promise<Record<string, number>> {
   const { rows } = await sql<{ name: string }>`SELECT table_name AS name FROM information_schema.tables
-    WHERE table_schema = 'public' ORDER BY 1`.execute(db)
+    WHERE table_schema = 'public' AND table_name <> 'network_logs' ORDER BY 1`.execute(db)
   const counts: Record<string, number> = {}
   for (const { name } of rows) {
     const counted = await sql<{ n: number }>`SELECT count(*)::int AS n FROM ${sql.table(name)}`.execute(db)

@@ -1,0 +1,209 @@
+import type { FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { AppError } from '../shared/errors.ts'
+import { type App, invalidField, problems } from '../shared/http.ts'
+import { createKey, deleteKey, listKeys } from './api-keys.ts'
+import { type Permission, permissionsOfRole, type Role } from './permissions.ts'
+import { type AuthDeps, noUser, personOf, requireUser } from './person.ts'
+import * as schema from './schema.ts'
+import { endSessions } from './sessions.ts'
+import { createUser, deleteUser, listUsers, passwordToken, updateUser } from './users.ts'
+
+const tags = ['Users and keys']
+const DAY_S = 24 * 60 * 60
+
+/** Who may use the system. */
+export function userRoutes(app: App, { db, clock }: AuthDeps): void {
+  app.get(
+    '/auth/users',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Who may use the system',
+        response: { 200: z.array(schema.userSchema), ...problems },
+      },
+    },
+    async () => listUsers(db),
+  )
+
+  app.post(
+    '/auth/users',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Add a user; the answer holds the link with which they choose their password',
+        body: schema.newUserSchema,
+        response: { 201: schema.invitedSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { username, name = username, role, departments = null } = request.body
+      requireRankOver(request, role)
+      const user = await createUser(db, { username, name, role, departments }, clock.now())
+      if (!user) throw new AppError('username_taken', `The name ${username} is taken.`)
+      return reply.code(201).send({ user, link: await linkFor(user.id) })
+    },
+  )
+
+  app.get(
+    '/auth/users/:id',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'One user',
+        params: schema.idPath,
+        response: { 200: schema.userSchema, ...problems },
+      },
+    },
+    async (request) => requireUser(db, request.params.id),
+  )
+
+  app.patch(
+    '/auth/users/:id',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Change a user; a change of what they may do ends their sessions',
+        params: schema.idPath,
+        body: schema.userChangesSchema,
+        response: { 200: schema.userSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      const user = await requireUser(db, id)
+      const { role = user.role, departments, ...others } = request.body
+      requireRankOver(request, user.role)
+      requireRankOver(request, role)
+      const theirs = role === 'manager' ? (departments ?? user.departments) : null
+      if (role === 'manager' && !theirs) throw invalidField('departments', 'must be given for a manager')
+      if (role !== 'manager' && departments) throw invalidField('departments', 'is for managers alone')
+      const changes = request.body.role || departments ? { role, departments: theirs } : {}
+      return (await updateUser(db, id, { ...others, ...changes }, clock.now())) ?? noUser(id)
+    },
+  )
+
+  app.delete(
+    '/auth/users/:id',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Remove a user and end their sessions',
+        params: schema.idPath,
+        response: { 200: schema.done, ...problems },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      requireRankOver(request, (await requireUser(db, id)).role)
+      if (!(await deleteUser(db, id))) noUser(id)
+      return { message: 'The user is removed' }
+    },
+  )
+
+  app.post(
+    '/auth/users/:id/reset-link',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'A one-time link with which a user chooses a new password; their second factor ends with it',
+        params: schema.idPath,
+        response: { 201: schema.linkSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      requireRankOver(request, (await requireUser(db, id)).role)
+      return reply.code(201).send(await linkFor(id))
+    },
+  )
+
+  app.delete(
+    '/auth/users/:id/sessions',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Sign a user out everywhere, at once',
+        params: schema.idPath,
+        response: { 200: schema.done.extend({ ended: z.number() }), ...problems },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      requireRankOver(request, (await requireUser(db, id)).role)
+      return { message: 'The user is signed out', ended: await endSessions(db, id) }
+    },
+  )
+
+  async function linkFor(userId: number) {
+    const token = await passwordToken(db, userId, clock.now())
+    return { token, path: `/reset?token=${token}`, expires_in: DAY_S }
+  }
+}
+
+/** The keys of programs. */
+export function keyRoutes(app: App, { db, clock }: AuthDeps): void {
+  app.get(
+    '/auth/api-keys',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'The keys of programs, without the keys themselves',
+        response: { 200: z.array(schema.keySchema), ...problems },
+      },
+    },
+    async () => listKeys(db),
+  )
+
+  app.post(
+    '/auth/api-keys',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Make a key for a program; it is shown in this answer and never again',
+        body: schema.newKeySchema,
+        response: { 201: schema.newKeyAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { userId, role } = personOf(request)
+      const missing = request.body.scopes.filter((scope: Permission) => !permissionsOfRole[role].has(scope))
+      if (missing.length > 0)
+        throw new AppError('forbidden', `You cannot give what you do not have: ${missing.join(', ')}.`)
+      return reply.code(201).send(await createKey(db, request.body, userId, clock.now()))
+    },
+  )
+
+  app.delete(
+    '/auth/api-keys/:id',
+    {
+      config: { access: 'users:manage' },
+      schema: {
+        tags,
+        summary: 'Revoke a key, at once',
+        params: schema.idPath,
+        response: { 200: schema.done, ...problems },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      if (!(await deleteKey(db, id))) throw new AppError('key_not_found', `There is no key ${id}.`)
+      return { message: 'The key is revoked' }
+    },
+  )
+}
+
+/** Only an owner makes, changes or removes owners. */
+function requireRankOver(request: FastifyRequest, role: Role): void {
+  if (role === 'owner' && personOf(request).role !== 'owner')
+    throw new AppError('forbidden', 'Only an owner can do that to an owner.')
+}

@@ -1,0 +1,275 @@
+import { sql } from 'kysely'
+import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import { AppError } from '../shared/errors.ts'
+import type { Role } from './permissions.ts'
+import { endSessions } from './sessions.ts'
+import { hashToken, newToken } from './tokens.ts'
+
+const columns = [
+  'id',
+  'username',
+  'name',
+  'role',
+  'departments',
+  'is_active',
+  'totp_confirmed as totp_enabled',
+  'created_at',
+  'last_login_at',
+] as const
+
+/** A day: whoever is sent a link may be away. */
+const LINK_MS = 24 * 60 * 60 * 1000
+/** Held while the number of owners is looked at and changed; any fixed number would do. */
+const OWNERS_LOCK = 7_265_552
+
+export interface NewUser {
+  username: string
+  name: string
+  role: Role
+  /** What a manager sees; null for every other role. */
+  departments: string[] | null
+}
+
+/** Adds a user without a password; `passwordLink` lets them choose one. Undefined when the name is taken. */
+export async function createUser(db: Database | DatabaseTransaction, user: NewUser, now: Date) {
+  return db
+    .insertInto('users')
+    .values({ ...user, created_at: now, updated_at: now, password_hash: null })
+    .onConflict((conflict) => conflict.expression(sql`lower(username)`).doNothing())
+    .returning(columns)
+    .executeTakeFirst()
+}
+
+export async function listUsers(db: Database) {
+  return db.selectFrom('users').select(columns).orderBy('id').execute()
+}
+
+export async function findUser(db: Database | DatabaseTransaction, id: number) {
+  return db.selectFrom('users').select(columns).where('id', '=', id).executeTakeFirst()
+}
+
+/** With what proves who they are; by name, in any case of its letters. */
+export async function findCredentials(db: Database, username: string) {
+  return db
+    .selectFrom('users')
+    .select([...columns, 'password_hash', 'totp_secret', 'totp_last_step'])
+    .where(sql`lower(username)`, '=', username.toLowerCase())
+    .executeTakeFirst()
+}
+
+export interface UserChanges {
+  name?: string | undefined
+  role?: Role | undefined
+  departments?: string[] | null | undefined
+  is_active?: boolean | undefined
+}
+
+/**
+ * Changes a user. A change of what they may do ends their sessions and voids their links.
+ * Throws `last_owner` when nobody could run the place any more. Undefined when there is no such user.
+ */
+export async function updateUser(db: Database, id: number, changes: UserChanges, now: Date) {
+  return db.transaction().execute(async (trx) => {
+    await lockOwners(trx)
+    const user = await trx
+      .updateTable('users')
+      .set({ ...changes, updated_at: now })
+      .where('id', '=', id)
+      .returning(columns)
+      .executeTakeFirst()
+    if (!user) return undefined
+    await requireOwner(trx)
+    if (changes.role !== undefined || changes.departments !== undefined || changes.is_active === false) {
+      await endSessions(trx, id)
+      // Whoever made a link for them might not be allowed to any more.
+      await voidLinks(trx, id)
+    }
+    return user
+  })
+}
+
+/** Removes a user with their sessions. Throws `last_owner`; false when there is no such user. */
+export async function deleteUser(db: Database, id: number): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    await lockOwners(trx)
+    const deleted = await trx.deleteFrom('users').where('id', '=', id).returning('id').executeTakeFirst()
+    if (!deleted) return false
+    await requireOwner(trx)
+    return true
+  })
+}
+
+async function lockOwners(trx: DatabaseTransaction): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(${OWNERS_LOCK})`.execute(trx)
+}
+
+async function requireOwner(trx: DatabaseTransaction): Promise<void> {
+  if (await ownerExists(trx)) return
+  throw new AppError('last_owner', 'This is the only active owner. Make somebody else an owner first.')
+}
+
+/** Whether somebody runs the place; without, the one-time setup link makes the first owner. */
+export async function ownerExists(db: Database | DatabaseTransaction): Promise<boolean> {
+  const owner = await db
+    .selectFrom('users')
+    .select('id')
+    .where('role', '=', 'owner')
+    .where('is_active', '=', true)
+    .executeTakeFirst()
+  return owner !== undefined
+}
+
+/** Sets a password, ends all sessions but `exceptSession` and voids the links to choose another. */
+export async function setPassword(
+  db: Database | DatabaseTransaction,
+  userId: number,
+  passwordHash: string,
+  now: Date,
+  exceptSession?: string,
+): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ password_hash: passwordHash, updated_at: now })
+    .where('id', '=', userId)
+    .execute()
+  await endSessions(db, userId, exceptSession)
+  await voidLinks(db, userId)
+}
+
+/** A one-time token that makes the first owner; an earlier one is void. */
+export async function setupToken(db: Database, now: Date): Promise<string> {
+  await db.deleteFrom('one_time_links').where('purpose', '=', 'setup').execute()
+  return newLink(db, 'setup', null, now)
+}
+
+/**
+ * Makes a user an active owner, for whoever can reach the database itself. Returns a token to choose a password with.
+ * Throws an Error that lists the users when there is none of that name.
+ */
+export async function recoverOwner(db: Database, username: string, now: Date): Promise<string> {
+  const user = await findCredentials(db, username)
+  if (!user) {
+    const names = (await listUsers(db)).map((other) => other.username)
+    throw new Error(
+      names.length > 0
+        ? `There is no user ${username}. There are: ${names.join(', ')}.`
+        : 'There are no users yet. Start the server: it prints the link that makes the first owner.',
+    )
+  }
+  await updateUser(db, user.id, { role: 'owner', departments: null, is_active: true }, now)
+  return passwordToken(db, user.id, now)
+}
+
+/** A one-time token with which a user chooses a password; earlier ones are void. */
+export async function passwordToken(db: Database, userId: number, now: Date): Promise<string> {
+  await voidLinks(db, userId)
+  return newLink(db, 'password', userId, now)
+}
+
+async function voidLinks(db: Database | DatabaseTransaction, userId: number): Promise<void> {
+  await db.deleteFrom('one_time_links').where('user_id', '=', userId).execute()
+}
+
+async function newLink(
+  db: Database,
+  purpose: 'setup' | 'password',
+  userId: number | null,
+  now: Date,
+): Promise<string> {
+  const token = newToken('link')
+  await db
+    .insertInto('one_time_links')
+    .values({
+      token_hash: hashToken(token),
+      purpose,
+      user_id: userId,
+      created_at: now,
+      expires_at: new Date(now.getTime() + LINK_MS),
+    })
+    .execute()
+  return token
+}
+
+/** Makes the first owner. Throws `link_not_valid` for a wrong, used or old token, and when there is an owner. */
+export async function setUpOwner(
+  db: Database,
+  token: string,
+  user: { username: string; name: string },
+  passwordHash: string,
+  now: Date,
+): Promise<number> {
+  return db.transaction().execute(async (trx) => {
+    await lockOwners(trx)
+    await takeLink(trx, token, 'setup', now)
+    if (await ownerExists(trx)) throw linkNotValid()
+    const owner = await createUser(trx, { ...user, role: 'owner', departments: null }, now)
+    if (!owner) throw new AppError('username_taken', `The name ${user.username} is taken.`)
+    await setPassword(trx, owner.id, passwordHash, now)
+    return owner.id
+  })
+}
+
+/** Sets the password that somebody chose by a link; their sessions and their second factor end. */
+export async function resetPassword(
+  db: Database,
+  token: string,
+  passwordHash: string,
+  now: Date,
+): Promise<number> {
+  return db.transaction().execute(async (trx) => {
+    const userId = (await takeLink(trx, token, 'password', now))!
+    await setPassword(trx, userId, passwordHash, now)
+    await removeTotp(trx, userId)
+    return userId
+  })
+}
+
+async function takeLink(
+  trx: DatabaseTransaction,
+  token: string,
+  purpose: 'setup' | 'password',
+  now: Date,
+): Promise<number | null> {
+  const link = await trx
+    .deleteFrom('one_time_links')
+    .where('token_hash', '=', hashToken(token))
+    .where('purpose', '=', purpose)
+    .where('expires_at', '>', now)
+    .returning('user_id')
+    .executeTakeFirst()
+  if (!link) throw linkNotValid()
+  return link.user_id
+}
+
+function linkNotValid(): AppError {
+  return new AppError('link_not_valid', 'This link was used before or has expired. Ask for a new one.')
+}
+
+/** Keeps a second factor that its owner has yet to confirm with a code. */
+export async function proposeTotp(db: Database, userId: number, sealedSecret: Buffer): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ totp_secret: sealedSecret, totp_confirmed: false, totp_last_step: null })
+    .where('id', '=', userId)
+    .execute()
+}
+
+/** Notes the time step of a code that was taken, and with it that the factor works. False when a later one was. */
+export async function takeTotpStep(db: Database, userId: number, step: number): Promise<boolean> {
+  const taken = await db
+    .updateTable('users')
+    .set({ totp_last_step: String(step), totp_confirmed: true })
+    .where('id', '=', userId)
+    .where(({ or, eb }) => or([eb('totp_last_step', 'is', null), eb('totp_last_step', '<', String(step))]))
+    .returning('id')
+    .executeTakeFirst()
+  return taken !== undefined
+}
+
+export async function removeTotp(db: Database | DatabaseTransaction, userId: number): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ totp_confirmed: false, totp_secret: null, totp_last_step: null })
+    .where('id', '=', userId)
+    .execute()
+}

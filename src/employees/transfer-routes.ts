@@ -1,0 +1,91 @@
+import { z } from 'zod'
+import { visibleDepartments } from '../access/caller.ts'
+import type { Database } from '../database/tables.ts'
+import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { type App, multipart, problems } from '../shared/http.ts'
+import { columnNames, importEmployees } from './import.ts'
+import { everyEmployee } from './records.ts'
+import { exportQuery, importForm, importQuery, importSchema } from './schema.ts'
+import { readTable, toCsv, toXlsx } from './spreadsheet.ts'
+
+const tags = ['Employees']
+const contentTypes = {
+  csv: 'text/csv; charset=utf-8',
+  xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
+}
+
+interface TransferDeps {
+  db: Database
+  clock: Clock
+  onEmployeeChanged: (employeeId: string) => Promise<void>
+}
+
+/** People as a file for a spreadsheet program, and back. */
+export function transferRoutes(app: App, { db, clock, onEmployeeChanged }: TransferDeps): void {
+  app.get(
+    '/employees/export',
+    {
+      config: { access: 'employees:read' },
+      schema: {
+        tags,
+        summary: 'People as CSV or XLSX',
+        description:
+          'Filters and sorts as the list does, without pages. A text that a spreadsheet program would take for a ' +
+          'formula stands behind an apostrophe, which an import takes away again.',
+        querystring: exportQuery,
+        response: {
+          200: z.any().describe('text/csv with semicolons and a byte order mark, or XLSX'),
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { format, ...filters } = request.query
+      const people = await everyEmployee(db, filters, visibleDepartments(request.caller))
+      const rows = people.map((person) => columnNames.map((column) => String(person[column] ?? '')))
+      const table = [[...columnNames], ...rows]
+      const file = format === 'csv' ? toCsv(table) : Buffer.from(await toXlsx(table))
+      return reply
+        .type(contentTypes[format])
+        .header('content-disposition', `attachment; filename="employees.${format}"`)
+        .header('cache-control', 'private, no-store')
+        .send(file)
+    },
+  )
+
+  app.post(
+    '/employees/import',
+    {
+      config: { access: 'employees:write' },
+      schema: {
+        tags,
+        summary: 'Create and update people from a CSV or XLSX file',
+        description:
+          'The first row names the columns, in English or Vietnamese: name (họ tên), employee_id (mã nhân viên), ' +
+          'department (phòng ban), position (chức vụ), email, phone (điện thoại), site (địa điểm), is_active. A row ' +
+          'whose employee_id is in use changes that person, every other row makes a new one; a column that the file ' +
+          'does not have stays as it is, and an empty cell clears it. All rows are stored, or none: where one ' +
+          'fails, the answer is 422 import_rejected with the same report, which says what to mend. A dry run answers ' +
+          'the report and stores nothing. At most 5 MB and 10,000 people.',
+        consumes: multipart,
+        querystring: importQuery,
+        body: importForm,
+        response: { 200: importSchema, ...problems },
+      },
+    },
+    async (request) => {
+      const dryRun = request.body.dry_run ?? request.query.dry_run ?? false
+      const table = await readTable(request.body.file.buffer)
+      const { report, stored, announced } = await importEmployees(db, table, dryRun, clock.now())
+      if (!stored && !dryRun)
+        throw new AppError(
+          'import_rejected',
+          `Nothing was imported: ${report.failed} of ${report.rows.length} rows must be mended first.`,
+          report,
+        )
+      if (stored) for (const employeeId of announced) await onEmployeeChanged(employeeId)
+      return report
+    },
+  )
+}

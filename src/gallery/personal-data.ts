@@ -1,0 +1,114 @@
+import { sql } from 'kysely'
+import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import { AppError } from '../shared/errors.ts'
+import { listConsents, withdrawConsents } from './consent.ts'
+import { type EnrolDeps, eraseBiometrics } from './enrol.ts'
+import { listSamples, listTemplates, toVector } from './templates.ts'
+
+/** A person, also one who has left: what is kept of them is theirs still. Rejects with `employee_not_found`. */
+export async function requireAnybody(db: Database, employeeId: string) {
+  const person = await db
+    .selectFrom('employees')
+    .selectAll()
+    .where('employee_id', '=', employeeId)
+    .executeTakeFirst()
+  return person ?? notFound(employeeId)
+}
+
+/** The same, kept as they are until the transaction ends. */
+export async function lockAnybody(trx: DatabaseTransaction, employeeId: string): Promise<void> {
+  const person = await trx
+    .selectFrom('employees')
+    .select('id')
+    .where('employee_id', '=', employeeId)
+    .forNoKeyUpdate()
+    .executeTakeFirst()
+  if (!person) notFound(employeeId)
+}
+
+function notFound(employeeId: string): never {
+  throw new AppError('employee_not_found', `There is no employee ${employeeId}.`)
+}
+
+/**
+ * Erases a person's photos and templates and, with `withdraw`, ends their consent; punches stay.
+ * Rejects with `employee_not_found`, and with `consent_missing` where there is no consent to withdraw.
+ */
+export async function erasePerson(deps: EnrolDeps, employeeId: string, withdraw: boolean) {
+  const { db, gallery, clock } = deps
+  const { afterCommit, ...counts } = await db.transaction().execute(async (trx) => {
+    await lockAnybody(trx, employeeId)
+    const withdrawn = withdraw ? await withdrawConsents(trx, employeeId, clock.now()) : 0
+    if (withdraw && withdrawn === 0)
+      throw new AppError('consent_missing', 'There is no consent to withdraw. To erase photos, use erase.')
+    const { templates, photos, afterCommit } = await eraseBiometrics(deps, trx, employeeId)
+    const { punches } = await trx
+      .selectFrom('attendance')
+      .select(sql<number>`count(*)::int`.as('punches'))
+      .where('employee_id', '=', employeeId)
+      .executeTakeFirstOrThrow()
+    return { withdrawn, templates, photos, punches, afterCommit }
+  })
+  // First of all the person must no longer be recognised; the files follow.
+  await gallery.refresh(employeeId)
+  await afterCommit()
+  return counts
+}
+
+/** Everything that is kept about one person. Other people whom a comparison named are left out of it. */
+export async function personalData(db: Database, employeeId: string, withEmbeddings: boolean) {
+  const employee = await requireAnybody(db, employeeId)
+  const vectors = withEmbeddings ? await vectorsOf(db, employeeId) : { samples: [], templates: [] }
+  const ofPerson = <T extends { id: number }>(rows: T[], embeddings: { id: number; embedding: number[] }[]) =>
+    rows.map((row) => {
+      const own = embeddings.filter(({ id }) => id === row.id).map(({ embedding }) => embedding)
+      return withEmbeddings ? { ...row, embeddings: own } : row
+    })
+  const photos = (await listSamples(db, employeeId)).map(({ file_path: _, ...photo }) => photo)
+  const templates = (await listTemplates(db, employeeId)).map(({ file_path: _, ...template }) => template)
+  const punches = await db
+    .selectFrom('attendance')
+    .selectAll()
+    .where('employee_id', '=', employeeId)
+    .orderBy('id')
+    .execute()
+  const decisions = await db
+    .selectFrom('decisions')
+    .selectAll()
+    .where('employee_id', '=', employeeId)
+    .orderBy('id')
+    .execute()
+  return {
+    employee,
+    photos: ofPerson(photos, vectors.samples),
+    templates: ofPerson(templates, vectors.templates),
+    consents: await listConsents(db, employeeId),
+    punches: punches.map(({ image_path, ...punch }) => ({ ...punch, has_image: image_path !== null })),
+    decisions: decisions.map(({ record, ...decision }) => ({
+      ...decision,
+      record: { ...record, ...ownCandidates(record.candidates, employeeId) },
+    })),
+  }
+}
+
+async function vectorsOf(db: Database, employeeId: string) {
+  const samples = await db
+    .selectFrom('sample_embeddings')
+    .innerJoin('samples', 'samples.id', 'sample_embeddings.sample_id')
+    .select(['samples.id', 'embedding_vector'])
+    .where('employee_id', '=', employeeId)
+    .execute()
+  const templates = await db
+    .selectFrom('face_templates')
+    .select(['id', 'embedding_vector'])
+    .where('employee_id', '=', employeeId)
+    .execute()
+  const asNumbers = (rows: { id: number; embedding_vector: Uint8Array }[]) =>
+    rows.map(({ id, embedding_vector }) => ({ id, embedding: [...toVector(embedding_vector)] }))
+  return { samples: asNumbers(samples), templates: asNumbers(templates) }
+}
+
+function ownCandidates(candidates: unknown, employeeId: string): { candidates?: unknown[] } {
+  if (!Array.isArray(candidates)) return {}
+  return { candidates: candidates.filter((candidate) => candidate?.employee_id === employeeId) }
+}

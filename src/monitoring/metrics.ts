@@ -1,0 +1,107 @@
+import { sql } from 'kysely'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { z } from 'zod'
+import type { Database } from '../database/tables.ts'
+import type { FaceEngine } from '../face/engine.ts'
+import type { Gallery } from '../gallery/gallery.ts'
+import { type App, problems } from '../shared/http.ts'
+import type { WorkQueue } from '../shared/work-queue.ts'
+
+interface MetricsDeps {
+  db: Database
+  engine: FaceEngine
+  gallery: Gallery
+  queue: WorkQueue
+}
+
+/** Routes that end as a check does: with a code, or a list of codes. */
+const checkRoutes = new Set(['check', 'upload', 'batch'].map((name) => `/api/v1/attendance/${name}`))
+
+/**
+ * GET /metrics for Prometheus, and the hooks that count for it. Routes stand there by their pattern, checks by how
+ * they ended: no person, no kiosk and no address is named. Register it before the routes that it counts.
+ */
+export function metricsRoutes(app: App, deps: MetricsDeps): void {
+  const register = new Registry()
+  const registers = [register]
+  collectDefaultMetrics({ register })
+  countRequests(app, registers)
+  countChecks(app, registers)
+  gaugeParts(registers, deps)
+
+  app.get(
+    '/metrics',
+    {
+      config: { access: 'system:read' },
+      schema: {
+        tags: ['Health'],
+        summary: 'Figures for Prometheus, in its text format',
+        response: { 200: z.string(), ...problems },
+      },
+    },
+    async (_request, reply) => reply.type(register.contentType).send(await register.metrics()),
+  )
+}
+
+function countRequests(app: App, registers: Registry[]): void {
+  const durations = new Histogram({
+    name: 'rollcall_http_request_duration_seconds',
+    help: 'How long answers took',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
+    registers,
+  })
+  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+    const labels = { method, route: routeOptions.url ?? 'unknown', status: reply.statusCode }
+    durations.observe(labels, reply.elapsedTime / 1000)
+  })
+}
+
+function countChecks(app: App, registers: Registry[]): void {
+  const outcomes = new Counter({
+    name: 'rollcall_checks_total',
+    help: 'Check-ins by how they ended',
+    labelNames: ['outcome'],
+    registers,
+  })
+  app.addHook('preSerialization', async ({ routeOptions }, _reply, payload) => {
+    if (!checkRoutes.has(routeOptions.url ?? '')) return payload
+    for (const answer of [payload].flat()) {
+      const { code } = (answer ?? {}) as { code?: unknown }
+      if (typeof code === 'string') outcomes.inc({ outcome: code })
+    }
+    return payload
+  })
+}
+
+function gaugeParts(registers: Registry[], { db, engine, gallery, queue }: MetricsDeps): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `rollcall_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('queue_running', 'Pictures that are being looked at', () => queue.running)
+  gauge('queue_waiting', 'Pictures that wait for their turn', () => queue.waiting)
+  gauge('engine_ready', '1 when the models are loaded', () => Number(engine.ready()))
+  gauge('engine_analyses_total', 'Pictures looked at since the start', () => engine.performance().analyses)
+  gauge('engine_analysis_seconds_mean', 'Mean time of an analysis', () => engine.performance().meanMs / 1000)
+  gauge('gallery_people', 'People who can be recognised', () => gallery.people)
+  gauge('gallery_templates', 'Templates held for the search', () => gallery.templates)
+  new Gauge({
+    name: 'rollcall_devices',
+    help: 'Kiosks by whether they are active',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      const { rows } = await sql<{ active: number; inactive: number }>`SELECT
+        count(*) FILTER (WHERE is_active)::int AS active,
+        count(*) FILTER (WHERE NOT is_active)::int AS inactive FROM devices`.execute(db)
+      this.set({ state: 'active' }, rows[0]!.active)
+      this.set({ state: 'inactive' }, rows[0]!.inactive)
+    },
+  })
+}

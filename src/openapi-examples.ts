@@ -1,0 +1,75 @@
+const picture = '(JPEG, PNG or WebP)'
+const site = { name: 'Đà Nẵng', time_zone: 'Asia/Ho_Chi_Minh', allowed_networks: ['192.168.1.0/24'] }
+const check = { device_id: 'KIOSK_001', attendance_type: 'IN' }
+
+/** For each operation that takes a body, one that is taken. */
+export const examples: Record<string, object> = {
+  'POST /api/v1/auth/setup': {
+    token: 'rollcall_link_…',
+    username: 'ann@example.com',
+    name: 'Ann',
+    password: 'correct horse battery',
+  },
+  'POST /api/v1/auth/login': { username: 'ann@example.com', password: 'correct horse battery' },
+  'POST /api/v1/auth/password': {
+    current_password: 'correct horse battery',
+    new_password: 'staple 9 clouds',
+  },
+  'POST /api/v1/auth/reset': { token: 'rollcall_link_…', password: 'correct horse battery' },
+  'POST /api/v1/auth/totp': { password: 'correct horse battery' },
+  'DELETE /api/v1/auth/totp': { password: 'correct horse battery' },
+  'POST /api/v1/auth/totp/confirm': { code: '123456' },
+  'POST /api/v1/auth/users': { username: 'binh@example.com', name: 'Trần Văn Bình', role: 'hr' },
+  'PATCH /api/v1/auth/users/{id}': { role: 'manager', departments: ['IT'] },
+  'POST /api/v1/auth/api-keys': { name: 'Payroll', scopes: ['employees:read', 'attendance:read'] },
+  'POST /api/v1/sites': site,
+  'PUT /api/v1/sites/{site_id}': site,
+  'PATCH /api/v1/sites/{site_id}': { time_zone: 'Asia/Tokyo' },
+  'POST /api/v1/employees': {
+    name: 'Nguyễn Văn A',
+    department: 'IT',
+    email: 'a@company.com',
+    phone: '0123456789',
+    position: 'Developer',
+    employee_id: 'EMP_001',
+  },
+  'PUT /api/v1/employees/{employee_id}': { name: 'Nguyễn Văn A', department: 'IT', position: 'Team lead' },
+  'PATCH /api/v1/employees/{employee_id}': { position: 'Team lead' },
+  'POST /api/v1/employees/import': { file: '(CSV or XLSX)', dry_run: 'true' },
+  'POST /api/v1/employees/{employee_id}/consent': { text_version: '2025-03' },
+  'POST /api/v1/employees/{employee_id}/upload-photo': { photo: picture },
+  'POST /api/v1/employees/{employee_id}/upload-face': { file: picture },
+  'PUT /api/v1/employees/{employee_id}/photo': { photo_id: 1 },
+  'POST /api/v1/devices/register': {
+    device_id: 'KIOSK_001',
+    name: 'Main Entrance Kiosk',
+    location: 'Building A - Floor 1',
+    ip_address: '192.168.1.100',
+  },
+  'PUT /api/v1/devices/{device_id}': { location: 'Building B', direction: 'IN' },
+  'POST /api/v1/devices/pair': { code: 'ABCD-EFGH' },
+  'POST /api/v1/devices/heartbeat': {
+    device_id: 'KIOSK_001',
+    timestamp: '2025-08-26T10:30:00Z',
+    status: 'online',
+  },
+  'POST /api/v1/devices/{device_id}/commands': { command: 'reload' },
+  'POST /api/v1/devices/commands/{command_id}': { state: 'done' },
+  'POST /api/v1/device-management/update/{device_id}': { volume: 5, greeting: 'Xin chào' },
+  'POST /api/v1/recognition/process': { image: picture, employee_id: 'EMP_001' },
+  'POST /api/v1/recognition/verify': { image: picture, employee_id: 'EMP_001' },
+  'POST /api/v1/recognition/train': { employee_ids: ['EMP_001'] },
+  'POST /api/v1/attendance/check': { image: picture, ...check },
+  'POST /api/v1/attendance/upload': { image: picture, ...check, captured_at: '2025-03-03T08:00:00+07:00' },
+  'POST /api/v1/attendance/batch': { images: [picture, picture], ...check },
+  'POST /api/v1/attendance/manual': {
+    employee_id: 'EMP_001',
+    attendance_type: 'OUT',
+    timestamp: '2025-03-03T17:30:00+07:00',
+    notes: 'The kiosk was off',
+  },
+  'POST /api/v1/attendance/{id}/correct': {
+    timestamp: '2025-03-03T17:45:00+07:00',
+    notes: 'As the guard saw',
+  },
+}
