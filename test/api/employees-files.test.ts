@@ -275,7 +275,8 @@ describe('an import', () => {
   test('made ids never collide with ids of the file, or with those that are given meanwhile', async () => {
     await create({ employee_id: 'EMP_001', name: 'A' })
     const [answer, ...others] = await Promise.all([
-      upload('employee_id,name\n,B\nEMP_003,C\n,D\n'),
+      // Beyond what the other two may be given before it.
+      upload('employee_id,name\n,B\nEMP_004,C\n,D\n'),
       create({ name: 'E' }),
       create({ name: 'F' }),
     ])
