@@ -28,6 +28,7 @@ const verbs = {
   dev,
   bench: () => node(['--import', 'tsx', 'bench/bench.ts', ...rest]),
   evaluate: () => node(['--import', 'tsx', 'bench/evaluate.ts', ...rest]),
+  torture: () => node(['--import', 'tsx', 'bench/torture.ts', ...rest]),
   check,
   test,
 }
@@ -107,6 +108,9 @@ function test() {
   const projects = ['--project', 'embedded']
   if (havePostgres()) projects.push('--project', 'postgres')
   haveProgram('strace', 'strace', 'the test that watches the disk being synced')
+  const browser = 'the test of a kiosk that trusts a CA of its own, in a real browser'
+  haveProgram('chromium', 'chromium', browser)
+  haveProgram('certutil', 'libnss3-tools', browser)
   node(['node_modules/vitest/vitest.mjs', 'run', ...projects, ...rest])
 }
 

@@ -1,3 +1,82 @@
+CREATE FUNCTION public.audit_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE
+      ignored text[] := TG_ARGV[1];
+      hidden text[] := TG_ARGV[2];
+      old_row jsonb := '{}';
+      new_row jsonb := '{}';
+      differing text[];
+      told jsonb := '{}';
+    BEGIN
+      -- A backup brings its own audit rows.
+      IF current_setting('rollcall.restoring', true) = 'on' THEN RETURN NULL; END IF;
+      IF TG_OP <> 'INSERT' THEN old_row := to_jsonb(OLD) - ignored; END IF;
+      IF TG_OP <> 'DELETE' THEN new_row := to_jsonb(NEW) - ignored; END IF;
+      IF old_row = new_row THEN RETURN NULL; END IF;
+      -- While a person is being forgotten, what they were must not be written down anew.
+      IF current_setting('rollcall.forgetting', true) = 'on' THEN
+        PERFORM audit_write(lower(TG_OP), TG_TABLE_NAME, NULL, '{}', NULL);
+        RETURN NULL;
+      END IF;
+      SELECT array_agg(key) INTO differing
+        FROM (SELECT jsonb_object_keys(old_row || new_row) AS key) AS keys
+        WHERE old_row->key IS DISTINCT FROM new_row->key;
+      IF TG_OP <> 'INSERT' THEN
+        told := jsonb_build_object('before', audit_shown(old_row, differing, hidden));
+      END IF;
+      IF TG_OP <> 'DELETE' THEN
+        told := told || jsonb_build_object('after', audit_shown(new_row, differing, hidden));
+      END IF;
+      PERFORM audit_write(lower(TG_OP), TG_TABLE_NAME, coalesce(new_row->>TG_ARGV[0], old_row->>TG_ARGV[0]), told, NULL);
+      RETURN NULL;
+    END $$;
+
+CREATE FUNCTION public.audit_shown(of_row jsonb, keys text[], hidden text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    AS $$
+      SELECT coalesce(jsonb_object_agg(key, CASE
+        WHEN key = ANY (hidden) AND value <> 'null' THEN to_jsonb('(hidden)'::text) ELSE value END), '{}')
+      FROM jsonb_each(of_row) WHERE key = ANY (keys)
+    $$;
+
+CREATE FUNCTION public.audit_write(action text, subject_kind text, subject text, told jsonb, released jsonb) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE
+      author jsonb := coalesce(nullif(current_setting('rollcall.author', true), ''), '{}')::jsonb;
+      row_id bigint;
+    BEGIN
+      INSERT INTO audit_log (at, by, action, subject_kind, subject, details, released) VALUES (
+        coalesce((author->>'at')::timestamptz, now()), coalesce(author->>'by', 'sql:' || session_user),
+        action, subject_kind, subject, told || (author - '{at,by}'::text[]), released) RETURNING id INTO row_id;
+      PERFORM ledger_list('audit', row_id);
+      RETURN row_id;
+    END $$;
+
+CREATE FUNCTION public.ledger_list(kind text, row_id bigint) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE
+      listed text := coalesce(current_setting('rollcall.entries', true), '');
+      ending text := format(' %s,', row_id - 1);
+    BEGIN
+      IF right(listed, length(ending)) = ending AND split_part(listed, ',', -2) LIKE kind || ' %' THEN
+        listed := left(listed, -length(ending)) || format(' %s,', row_id);
+      ELSE
+        listed := listed || format('%s %s %s,', kind, row_id, row_id);
+      END IF;
+      PERFORM set_config('rollcall.entries', listed, true);
+    END $$;
+
+CREATE FUNCTION public.list_punch() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+      IF current_setting('rollcall.restoring', true) IS DISTINCT FROM 'on' THEN PERFORM ledger_list('punch', NEW.id); END IF;
+      RETURN NULL;
+    END $$;
+
 CREATE FUNCTION public.name_order(full_name text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $_$
@@ -5,6 +84,15 @@ CREATE FUNCTION public.name_order(full_name text) RETURNS text[]
     'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYZ', ''), translate(normalize(substring(full_name FROM '[^[:space:]]+$'), NFD), 'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYẒ̛̀̉̃́̂̆', '¡¢£¤¥'), translate(normalize(regexp_replace(normalize(full_name, NFD), '[\u0300\u0301\u0303-\u0305\u0307-\u031a\u031c-\u036f]', '', 'g'), NFC),
     'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYZ', ''), translate(normalize(full_name, NFD), 'aăâbcdđeêfghijklmnoôơpqrstuưvwxyzAĂÂBCDĐEÊFGHIJKLMNOÔƠPQRSTUƯVWXYẒ̛̀̉̃́̂̆', '¡¢£¤¥')]
     $_$;
+
+CREATE FUNCTION public.only_forget() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+      BEGIN
+        IF to_jsonb(NEW) - 'record' = to_jsonb(OLD) - 'record'
+          AND NEW.record = OLD.record - '{candidates,face,quality}'::text[] THEN RETURN NEW; END IF;
+        RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME;
+      END $$;
 
 CREATE FUNCTION public.refuse_update() RETURNS trigger
     LANGUAGE plpgsql
@@ -48,6 +136,7 @@ CREATE TABLE public.attendance (
     notes text,
     corrects integer,
     is_void boolean DEFAULT false NOT NULL,
+    salt uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT attendance_attendance_type_check CHECK ((attendance_type = ANY (ARRAY['IN'::text, 'OUT'::text]))),
     CONSTRAINT attendance_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
     CONSTRAINT attendance_liveness_check CHECK ((liveness = ANY (ARRAY['bona_fide'::text, 'attack'::text, 'undecided'::text, 'unavailable'::text]))),
@@ -63,6 +152,27 @@ ALTER TABLE public.attendance ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.audit_log (
+    id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    by text NOT NULL,
+    action text NOT NULL,
+    subject_kind text NOT NULL,
+    subject text,
+    details jsonb,
+    released jsonb,
+    salt uuid DEFAULT gen_random_uuid()
+);
+
+ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.calibrations (
     id integer NOT NULL,
     pack text NOT NULL,
@@ -70,6 +180,7 @@ CREATE TABLE public.calibrations (
     mean bytea NOT NULL,
     cohort text[],
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    is_sealed boolean DEFAULT false NOT NULL,
     CONSTRAINT calibrations_people_check CHECK ((people > 0))
 );
 
@@ -114,11 +225,12 @@ CREATE TABLE public.decisions (
     calibration_id integer,
     duplicate_of integer,
     record jsonb NOT NULL,
+    image_path text,
     CONSTRAINT decisions_check CHECK (((kind <> 'face'::text) OR (pack IS NOT NULL))),
     CONSTRAINT decisions_check1 CHECK (((outcome = 'duplicate'::text) = (duplicate_of IS NOT NULL))),
     CONSTRAINT decisions_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
-    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['face'::text, 'manual'::text, 'correction'::text]))),
-    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text, 'entered'::text, 'corrected'::text, 'voided'::text])))
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['face'::text, 'manual'::text, 'correction'::text, 'import'::text]))),
+    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text, 'entered'::text, 'corrected'::text, 'voided'::text, 'imported'::text])))
 );
 
 ALTER TABLE public.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -199,6 +311,7 @@ CREATE TABLE public.employees (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     site_id integer DEFAULT 1 NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    key_id uuid,
     CONSTRAINT employees_check CHECK (((ended_at IS NULL) OR (NOT is_active))),
     CONSTRAINT employees_employee_id_check CHECK (((length(employee_id) >= 1) AND (length(employee_id) <= 64))),
     CONSTRAINT employees_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
@@ -206,6 +319,30 @@ CREATE TABLE public.employees (
 
 ALTER TABLE public.employees ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.employees_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.erasures (
+    id integer NOT NULL,
+    employee_id text NOT NULL,
+    key_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    by text NOT NULL,
+    reason text NOT NULL,
+    photos integer NOT NULL,
+    templates integer NOT NULL,
+    audit_id bigint NOT NULL,
+    CONSTRAINT erasures_photos_check CHECK ((photos >= 0)),
+    CONSTRAINT erasures_reason_check CHECK ((reason = ANY (ARRAY['erase'::text, 'consent_withdrawn'::text, 'employment_ended'::text, 'purge'::text, 'retention'::text, 'restore'::text]))),
+    CONSTRAINT erasures_templates_check CHECK ((templates >= 0))
+);
+
+ALTER TABLE public.erasures ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.erasures_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -233,7 +370,7 @@ CREATE TABLE public.face_templates (
     CONSTRAINT face_templates_avg_match_confidence_check CHECK (((avg_match_confidence >= (0)::double precision) AND (avg_match_confidence <= (1)::double precision))),
     CONSTRAINT face_templates_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
     CONSTRAINT face_templates_created_from_check CHECK ((created_from = ANY (ARRAY['ADMIN_UPLOAD'::text, 'ATTENDANCE'::text]))),
-    CONSTRAINT face_templates_embedding_vector_check CHECK (((length(embedding_vector) > 0) AND ((length(embedding_vector) % 4) = 0))),
+    CONSTRAINT face_templates_embedding_vector_check CHECK ((length(embedding_vector) > 0)),
     CONSTRAINT face_templates_image_id_check CHECK (((image_id >= 0) AND (image_id <= 3))),
     CONSTRAINT face_templates_match_count_check CHECK ((match_count >= 0)),
     CONSTRAINT face_templates_quality_score_check CHECK (((quality_score >= (0)::double precision) AND (quality_score <= (1)::double precision)))
@@ -260,6 +397,7 @@ CREATE TABLE public.idempotency_keys (
 CREATE TABLE public.instance (
     only_one boolean DEFAULT true NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
+    ledger_key_check text,
     CONSTRAINT instance_only_one_check CHECK (only_one)
 );
 
@@ -271,6 +409,24 @@ CREATE TABLE public.kysely_migration (
 CREATE TABLE public.kysely_migration_lock (
     id character varying(255) NOT NULL,
     is_locked integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.ledger (
+    seq bigint NOT NULL,
+    kind text NOT NULL,
+    row_id bigint NOT NULL,
+    digest bytea NOT NULL,
+    commitment bytea NOT NULL,
+    mac bytea NOT NULL,
+    CONSTRAINT ledger_kind_check CHECK ((kind = ANY (ARRAY['audit'::text, 'punch'::text]))),
+    CONSTRAINT ledger_seq_check CHECK ((seq > 0))
+);
+
+CREATE TABLE public.ledger_head (
+    only_one boolean DEFAULT true NOT NULL,
+    seq bigint NOT NULL,
+    mac bytea NOT NULL,
+    CONSTRAINT ledger_head_only_one_check CHECK (only_one)
 );
 
 CREATE TABLE public.login_failures (
@@ -328,7 +484,7 @@ CREATE TABLE public.sample_embeddings (
     sample_id integer NOT NULL,
     pack text NOT NULL,
     embedding_vector bytea NOT NULL,
-    CONSTRAINT sample_embeddings_embedding_vector_check CHECK (((length(embedding_vector) > 0) AND ((length(embedding_vector) % 4) = 0)))
+    CONSTRAINT sample_embeddings_embedding_vector_check CHECK ((length(embedding_vector) > 0))
 );
 
 CREATE TABLE public.samples (
@@ -381,7 +537,11 @@ CREATE TABLE public.sites (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT sites_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)))
+    require_consent boolean DEFAULT true NOT NULL,
+    keep_pictures boolean DEFAULT false NOT NULL,
+    picture_days integer DEFAULT 30 NOT NULL,
+    CONSTRAINT sites_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT sites_picture_days_check CHECK (((picture_days >= 1) AND (picture_days <= 3650)))
 );
 
 ALTER TABLE public.sites ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -407,6 +567,7 @@ CREATE TABLE public.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_login_at timestamp with time zone,
+    version integer DEFAULT 1 NOT NULL,
     CONSTRAINT users_check CHECK (((role = 'manager'::text) = (departments IS NOT NULL))),
     CONSTRAINT users_check1 CHECK (((NOT totp_confirmed) OR (totp_secret IS NOT NULL))),
     CONSTRAINT users_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'hr'::text, 'manager'::text, 'viewer'::text]))),
@@ -437,6 +598,9 @@ ALTER TABLE ONLY public.attendance
 ALTER TABLE ONLY public.attendance
     ADD CONSTRAINT attendance_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.calibrations
     ADD CONSTRAINT calibrations_pkey PRIMARY KEY (id);
 
@@ -465,7 +629,13 @@ ALTER TABLE ONLY public.employees
     ADD CONSTRAINT employees_employee_id_key UNIQUE (employee_id);
 
 ALTER TABLE ONLY public.employees
+    ADD CONSTRAINT employees_key_id_key UNIQUE (key_id);
+
+ALTER TABLE ONLY public.employees
     ADD CONSTRAINT employees_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.erasures
+    ADD CONSTRAINT erasures_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.face_templates
     ADD CONSTRAINT face_templates_employee_id_image_id_pack_key UNIQUE (employee_id, image_id, pack);
@@ -484,6 +654,15 @@ ALTER TABLE ONLY public.kysely_migration_lock
 
 ALTER TABLE ONLY public.kysely_migration
     ADD CONSTRAINT kysely_migration_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.ledger_head
+    ADD CONSTRAINT ledger_head_pkey PRIMARY KEY (only_one);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_kind_row_id_key UNIQUE (kind, row_id);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY public.login_failures
     ADD CONSTRAINT login_failures_pkey PRIMARY KEY (key);
@@ -539,17 +718,27 @@ CREATE INDEX attendance_employee_timestamp ON public.attendance USING btree (emp
 
 CREATE INDEX attendance_timestamp ON public.attendance USING btree ("timestamp" DESC);
 
+CREATE INDEX audit_log_by ON public.audit_log USING btree (by, id);
+
+CREATE INDEX audit_log_subject ON public.audit_log USING btree (subject_kind, subject, id);
+
 CREATE INDEX consents_employee ON public.consents USING btree (employee_id);
 
 CREATE INDEX decisions_created_at ON public.decisions USING btree (created_at);
 
 CREATE INDEX decisions_employee ON public.decisions USING btree (employee_id, created_at);
 
+CREATE INDEX decisions_to_forget ON public.decisions USING btree (created_at) WHERE (record ?| '{candidates,face,quality}'::text[]);
+
 CREATE INDEX device_commands_device ON public.device_commands USING btree (device_id, id DESC);
 
 CREATE INDEX employees_department ON public.employees USING btree (department);
 
 CREATE INDEX employees_name_order ON public.employees USING btree (public.name_order(name) COLLATE "C", id);
+
+CREATE INDEX erasures_employee ON public.erasures USING btree (employee_id);
+
+CREATE INDEX erasures_key ON public.erasures USING btree (key_id);
 
 CREATE INDEX idempotency_keys_created_at ON public.idempotency_keys USING btree (created_at);
 
@@ -565,7 +754,31 @@ CREATE UNIQUE INDEX users_username ON public.users USING btree (lower(username))
 
 CREATE TRIGGER attendance_is_final BEFORE UPDATE ON public.attendance FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
 
-CREATE TRIGGER decisions_are_final BEFORE UPDATE ON public.decisions FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{last_used_at}', '{key_hash}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.calibrations FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{}', '{mean,cohort}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.consents FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{}', '{}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.devices FOR EACH ROW EXECUTE FUNCTION public.audit_change('device_id', '{version,last_heartbeat,clock_skew_ms,last_status,app_version}', '{key_hash,next_key_hash}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.employees FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{version,updated_at}', '{}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.erasures FOR EACH ROW EXECUTE FUNCTION public.audit_change('key_id', '{}', '{}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF employee_id, image_id, pack, filename, file_path, embedding_vector, quality_score ON public.face_templates FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{updated_at,match_count,last_matched,avg_match_confidence}', '{embedding_vector}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.pairing_codes FOR EACH ROW EXECUTE FUNCTION public.audit_change('device_id', '{}', '{code_hash}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.samples FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{}', '{sha256}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.sites FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{version,updated_at}', '{}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{version,updated_at,last_login_at,totp_last_step}', '{password_hash,totp_secret}');
+
+CREATE TRIGGER decisions_are_final BEFORE UPDATE ON public.decisions FOR EACH ROW EXECUTE FUNCTION public.only_forget();
+
+CREATE TRIGGER ledger AFTER INSERT ON public.attendance FOR EACH ROW EXECUTE FUNCTION public.list_punch();
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;

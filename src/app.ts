@@ -6,7 +6,7 @@ import { fastify, LogController } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { callerId } from './access/caller.ts'
 import { registerGuard } from './access/guard.ts'
-import { linkPages } from './access/pages.ts'
+import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
@@ -21,13 +21,16 @@ import { registerNetworkLog } from './devices/network-log.ts'
 import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
 import type { FaceEngine } from './face/engine.ts'
-import { eraseBiometrics } from './gallery/enrol.ts'
+import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
+import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
-import { metricsRoutes } from './monitoring/metrics.ts'
-import { startHealthProbe } from './monitoring/probe.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { ledgerRoutes } from './ledger/routes.ts'
+import { metricsRoutes, stageTimes, timed } from './monitoring/metrics.ts'
+import { inferenceProbe, startHealthProbe } from './monitoring/probe.ts'
 import { healthRoutes } from './monitoring/routes.ts'
 import { statusRoutes } from './monitoring/status.ts'
 import { registerDocumentation } from './openapi.ts'
@@ -43,8 +46,10 @@ import {
   sendProblem,
 } from './shared/http.ts'
 import type { Logger } from './shared/log.ts'
+import { localTlsFiles, type Tls } from './shared/tls.ts'
 import type { WorkQueue } from './shared/work-queue.ts'
 import { siteRoutes } from './sites/routes.ts'
+import type { Vault } from './vault/vault.ts'
 
 /** Everything the application stands on, made by main.ts or by a test. */
 export interface AppDeps {
@@ -56,22 +61,31 @@ export interface AppDeps {
   engine: FaceEngine
   gallery: Gallery
   photos: PhotoStore
+  /** The keys that photos and templates are sealed with. */
+  vault: Vault
+  /** What every change goes through. */
+  ledger: Ledger
   /** Where pictures wait for the networks. */
   queue: WorkQueue
   /** What tokens are signed and second factors sealed with. */
   secret: Buffer
+  /** What HTTPS is served with; plain HTTP without it. */
+  tls?: Tls
   /** The network in which kiosks are looked for; this machine's, unless a test has one of its own. */
   network?: Network
 }
 
 /** Builds the HTTP application; it neither listens nor opens the database. The caller closes it. */
-export async function buildApp(deps: AppDeps): Promise<App> {
+export async function buildApp(given: AppDeps): Promise<App> {
+  const stages = stageTimes()
+  const deps = { ...given, engine: timed(given.engine, stages) }
   const { config, gallery } = deps
   const app = createServer(deps)
   logRequests(app)
   stopInOrder(app)
   limitConnections(app)
   await protectBrowsers(app, config.CORS_ORIGINS)
+  demandHttps(app, deps.tls)
   await limitAddresses(app, config.RATE_LIMIT)
   registerErrorHandling(app, isConnectionError)
   const tokenKey = deriveKey(deps.secret, 'access tokens')
@@ -81,15 +95,16 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     tokenKey,
     deviceAuth: config.DEVICE_AUTH,
     origins: config.CORS_ORIGINS,
-    kioskOfKey: (keyHash) => kioskOfKey(deps.db, keyHash),
+    kioskOfKey: (keyHash, author) => kioskOfKey(deps, keyHash, author),
   })
   limitCallers(app, config.RATE_LIMIT)
   registerNetworkLog(app, deps)
-  cleanUpEachMinute(app, deps)
+  cleanUpEachMinute(app, { ...deps, logDays: config.RETENTION_NETWORK_LOG_DAYS })
   await registerUploads(app, config.MAX_UPLOAD_SIZE)
   await registerDocumentation(app, deps.version)
 
   linkPages(app)
+  caRoute(app, localTlsFiles(config.DATA_DIR).ca)
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
   app.addHook('onClose', async () => probe.stop())
@@ -100,9 +115,10 @@ export async function buildApp(deps: AppDeps): Promise<App> {
     engineStatus,
     health: probe.state,
     databaseAnswers: probe.databaseAnswers,
+    inferenceWorks: inferenceProbe(deps.engine),
     deviceAuth: config.DEVICE_AUTH,
   })
-  metricsRoutes(app, deps)
+  metricsRoutes(app, { ...deps, stages, health: probe.state })
 
   await app.register(
     async (scope) => {
@@ -114,11 +130,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
         sealingKey: deriveKey(deps.secret, 'second factors'),
         accessTokenMs: config.ACCESS_TOKEN_EXPIRE_MINUTES * 60_000,
       })
+      ledgerRoutes(api, deps)
       siteRoutes(api, deps)
-      statusRoutes(api, { ...deps, engineStatus, timeZone: config.TIME_ZONE })
+      statusRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       employeeRoutes(api, {
         ...deps,
-        eraseBiometrics: (trx, employeeId) => eraseBiometrics(deps, trx, employeeId),
+        eraseBiometrics: (trx, employeeId, reason) => eraseBiometrics(deps, trx, employeeId, reason),
         onEmployeeChanged: (employeeId) => gallery.refresh(employeeId),
       })
       deviceRoutes(api, deps)
@@ -129,7 +146,12 @@ export async function buildApp(deps: AppDeps): Promise<App> {
         scanNetworks: config.SCAN_NETWORKS,
         scanPorts: config.SCAN_PORTS,
       })
-      galleryRoutes(api, { ...deps, requireConsent: config.REQUIRE_CONSENT })
+      bulkPhotoRoutes(api, {
+        ...deps,
+        folder: config.DATA_DIR,
+        maxPhotoBytes: config.MAX_UPLOAD_SIZE,
+      })
+      galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,
@@ -144,7 +166,9 @@ export async function buildApp(deps: AppDeps): Promise<App> {
 }
 
 function createServer(deps: AppDeps): App {
+  const { tls } = deps
   const app = fastify({
+    ...(tls && { https: { cert: tls.cert, key: tls.key, handshakeTimeout: 10_000 } }),
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => randomUUID(),
@@ -245,8 +269,8 @@ async function protectBrowsers(app: App, origins: readonly string[]): Promise<vo
       },
     },
     frameguard: { action: 'deny' },
-    // Browsers heed it over HTTPS alone; other servers of the same domain are none of our business.
-    strictTransportSecurity: { maxAge: 15_552_000, includeSubDomains: false },
+    // Not over plain HTTP: see `demandHttps`.
+    strictTransportSecurity: false,
   })
   if (origins.length === 0) return
   await app.register(fastifyCors, {
@@ -263,6 +287,19 @@ async function protectBrowsers(app: App, origins: readonly string[]): Promise<vo
     ],
     exposedHeaders: ['etag', 'link', 'retry-after', 'x-request-id', 'x-total-count'],
     maxAge: 600,
+  })
+}
+
+const DAY_S = 24 * 60 * 60
+
+/**
+ * Over HTTPS, browsers are told to stay with it; other servers of the same domain are none of our business. A CA of
+ * one's own may be made anew any time, and then nobody should be kept out for half a year.
+ */
+function demandHttps(app: App, tls: Tls | undefined): void {
+  const value = `max-age=${tls?.local ? DAY_S : 180 * DAY_S}`
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.protocol === 'https') reply.header('strict-transport-security', value)
   })
 }
 

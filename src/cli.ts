@@ -1,15 +1,28 @@
 #!/usr/bin/env node
+import cluster from 'node:cluster'
 import { readFile } from 'node:fs/promises'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { recoverOwner } from './access/users.ts'
 import { openDatabase } from './database/connect.ts'
 import { migrateDown, migrateToLatest, migrationStatus } from './database/migrate.ts'
+import { claimDatabase } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
 import { runDemo } from './demo.ts'
+import { openKeys } from './keys.ts'
+import { cliAuthor, type Ledger } from './ledger/ledger.ts'
 import { makeFolder, startServer } from './main.ts'
+import { installGuide, makeCertificate } from './operations/certificates.ts'
+import { describeFindings, examine } from './operations/doctor.ts'
+import { envExample } from './operations/env-example.ts'
+import { backUpBeforeMigration, backupsOf, makeBackup } from './operations/keeping.ts'
+import { describeReport, runLegacyImport } from './operations/legacy.ts'
+import { type RestoreOptions, restore } from './operations/restore.ts'
+import { runWorkers } from './operations/workers.ts'
 import { systemClock } from './shared/clock.ts'
-import { type Config, loadConfig } from './shared/config.ts'
+import { type Config, loadConfig, workerNumber } from './shared/config.ts'
 import { createLogger } from './shared/log.ts'
+import { timeZone } from './shared/places.ts'
+import { rotateKeys } from './vault/rotate.ts'
 
 const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -25,20 +38,28 @@ program
   .action(() =>
     attempt(async () => {
       const config = loadConfig()
-      const server = await startServer(config, loggerFor(config), version, tell)
+      if (config.WORKERS > 1 && cluster.isPrimary) return startWorkers(config)
+      // What is done once for all of them is the first one's.
+      const first = workerNumber() === 1
+      const say = first ? tell : () => {}
+      const backups = first ? backupsOf(config, version) : undefined
+      const server = await startServer(config, loggerFor(config), version, say, backups, first)
       if (config.DEVICE_AUTH === 'open')
-        tell('WARNING: DEVICE_AUTH=open. Whoever reaches this address can punch as any registered kiosk.')
+        say('WARNING: DEVICE_AUTH=open. Whoever reaches this address can punch as any registered kiosk.')
       if (server.setupPath)
-        tell(
+        say(
           'Nobody owns this server yet. Open this link, which works once, for a day or until the next start: ' +
             server.base +
             server.setupPath,
         )
-      tell(`Rollcall answers at ${server.base} (API: ${server.base}/docs). Stop it with Ctrl+C.`)
+      if (server.tls?.local)
+        say(`Serving the certificate that "rollcall tls init" made: ${server.tls.certFile}`)
+      say(`Rollcall answers at ${server.base} (API: ${server.base}/docs). Stop it with Ctrl+C.`)
       await stopSignal()
-      tell('stopping: answering what has arrived')
+      say('stopping: answering what has arrived')
       await server.close()
-    }),
+      // Without that a worker stays for as long as the process that started it.
+    }).finally(() => cluster.worker?.disconnect()),
   )
 
 program
@@ -59,7 +80,12 @@ const migrate = program.command('migrate').description('change the database sche
 migrate
   .command('up')
   .description('apply all migrations')
-  .action(() => migrating(migrateToLatest))
+  .action(() =>
+    migrating(async (db) => {
+      await backUpBeforeMigration(loadConfig(), db, version, systemClock, tell)
+      await migrateToLatest(db)
+    }),
+  )
 migrate
   .command('down')
   .description('take back the last migration; what it made is lost')
@@ -70,16 +96,144 @@ migrate
   .action(() => migrating(async () => {}))
 
 program
+  .command('backup [file]')
+  .description('write database and photos into one file, and the keys into FILE.keys; the server may run')
+  .action((file: string | undefined) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      const path = await makeBackup(config, version, file, systemClock, tell)
+      tell(`Backed up into ${path} and ${path}.keys. Keep them apart, and the master key apart from both.`)
+    }),
+  )
+
+program
+  .command('restore <file>')
+  .description('put a backup into the database, DATA_DIR and KEY_DIR; stop the server first')
+  .option('--keys <file>', "the file of the backup's keys, where it is not beside it")
+  .option('--replace', 'replace what the database holds')
+  .option('--tombstones <file>', 'ids of keys, a line each, that were dropped after the backup was made')
+  .action((file: string, options: RestoreOptions) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+      await restore(config, file, options, systemClock, tell)
+      tell('Restored. Start the server.')
+    }),
+  )
+
+program
   .command('recover-owner <username>')
   .description('make a user an owner again and print the link with which they choose a password')
   .action((username: string) =>
-    withDatabase(async (db) => {
-      const token = await recoverOwner(db, username, systemClock.now())
+    withLedger(async (_db, ledger) => {
+      const token = await recoverOwner(ledger.by(cliAuthor), username, systemClock.now())
       tell(`Start the server, then open this link on it, which works once: /reset?token=${token}`)
     }),
   )
 
+program
+  .command('tls')
+  .description('HTTPS without a certificate that was bought')
+  .command('init')
+  .description(
+    'make a CA and a certificate in DATA_DIR/tls, or renew the certificate; prints how devices trust it',
+  )
+  .option('--host <name...>', "names and addresses that browsers open; this machine's own by default")
+  .action((options: { host?: string[] }) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      const made = await makeCertificate(config.DATA_DIR, options.host ?? [], systemClock.now())
+      console.log(installGuide(made, config.PORT))
+      if (config.TLS_CERT)
+        tell('TLS_CERT is set: this certificate is not used until that setting is removed.')
+    }),
+  )
+
+program
+  .command('doctor')
+  .description('look for what is wrong with this installation; changes nothing. Exit code 1 with a fault')
+  .option('--json', 'print the findings as JSON')
+  .action((options: { json?: boolean }) =>
+    attempt(async () => {
+      const findings = await examine(loadConfig(), systemClock.now())
+      console.log(options.json ? JSON.stringify({ version, findings }, null, 2) : describeFindings(findings))
+      if (findings.some(({ state }) => state === 'fault')) process.exitCode = 1
+    }),
+  )
+
+program
+  .command('import-legacy')
+  .description('bring people, devices, punches and photos of the old system over; stop the server first')
+  .requiredOption('--db <url>', "the old system's PostgreSQL, postgresql://user:password@host:5432/name")
+  .requiredOption('--photos <folder>', 'the folder with its pictures')
+  .option('--time-zone <zone>', 'of the times in its tables, which name none', timeZoneOption, 'UTC')
+  .option('--consent <text version>', 'record that everybody with a photo has agreed to this text')
+  .option('--dry-run', 'only tell what would happen')
+  .action((options: { db: string; photos: string; timeZone: string; consent?: string; dryRun?: boolean }) =>
+    attempt(async () => {
+      const { db: url, photos, timeZone, consent, dryRun = false } = options
+      const source = { url, photos, timeZone, consent, dryRun }
+      console.log(describeReport(await runLegacyImport(loadConfig(), source, tell)))
+    }),
+  )
+
+program
+  .command('settings')
+  .description('print a .env file with every setting, its meaning and its default')
+  .action(() => console.log(envExample().trimEnd()))
+
+program
+  .command('verify')
+  .description(
+    'compare every punch and audit row with the ledger; exit code 1 when something was changed past it',
+  )
+  .option('--accept <reason>', 'after an older database was put back by other means: go on from it')
+  .action((options: { accept?: string }) =>
+    withLedger(async (_db, ledger) => {
+      if (options.accept) await ledger.accept(cliAuthor, options.accept)
+      const { entries, head, faults } = await ledger.verify()
+      for (const { message } of faults) console.log(message)
+      const result = faults.length === 0 ? 'The ledger is whole' : 'The ledger is NOT whole'
+      console.log(`${result}: ${entries} entries, head ${head.seq} ${head.mac}`)
+      if (faults.length > 0) process.exitCode = 1
+    }),
+  )
+
+const keys = program.command('keys').description('the keys that photos and templates are sealed with')
+keys
+  .command('rotate')
+  .description('change the master key; stop all servers first. Killed half-way, run it again')
+  .option(
+    '--new-key-file <path>',
+    'file of the new master key (64 hexadecimal digits), where MASTER_KEY is set',
+  )
+  .action((options: { newKeyFile?: string }) =>
+    withDatabase((db) =>
+      db.transaction().execute(async (trx) => {
+        await claimDatabase(trx)
+        const config = loadConfig()
+        const count = await rotateKeys(config, options.newKeyFile)
+        tell(
+          `${count} keys are under the new master key. Backups that were made before open with the old one only.`,
+        )
+        if (config.MASTER_KEY) tell('Set MASTER_KEY to the new one before a server starts.')
+        else tell(`Keep a copy of ${config.MASTER_KEY_FILE} apart from the backups, and make a new backup.`)
+      }),
+    ),
+  )
+
 await program.parseAsync()
+
+async function startWorkers(config: Config): Promise<void> {
+  if (config.DB_URL === undefined)
+    throw new Error(
+      'WORKERS needs a PostgreSQL server: the embedded database serves one process only. Set DB_URL, or WORKERS=1.',
+    )
+  if (!(await runWorkers(config.WORKERS, loggerFor(config), stopSignal()))) process.exitCode = 1
+}
 
 /** Changes the schema, then shows where the migrations stand. */
 function migrating(work: (db: Database) => Promise<void>): Promise<void> {
@@ -103,6 +257,21 @@ function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
   })
 }
 
+/** A migrated database, and the keys that its changes are entered with. */
+function withLedger(work: (db: Database, ledger: Ledger) => Promise<void>): Promise<void> {
+  return withDatabase(async (db) => {
+    await backUpBeforeMigration(loadConfig(), db, version, systemClock, tell)
+    await migrateToLatest(db)
+    const log = createLogger({ level: 'error' })
+    const { ledger } = await openKeys(loadConfig(), db, systemClock, log)
+    try {
+      await work(db, ledger)
+    } finally {
+      await ledger.close()
+    }
+  })
+}
+
 /** An operator gets a sentence, and what lies behind it, but no stack. */
 async function attempt(work: () => Promise<void>): Promise<void> {
   try {
@@ -112,6 +281,12 @@ async function attempt(work: () => Promise<void>): Promise<void> {
     console.error(cause instanceof Error ? `${message}\n(${cause.message})` : message)
     process.exitCode = 1
   }
+}
+
+function timeZoneOption(zone: string): string {
+  const parsed = timeZone.safeParse(zone)
+  if (!parsed.success) throw new InvalidArgumentError('It is no IANA time zone, such as Asia/Ho_Chi_Minh.')
+  return parsed.data
 }
 
 function tell(line: string): void {

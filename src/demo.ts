@@ -97,7 +97,18 @@ interface DemoOptions {
 export async function runDemo({ version, once, stopSignal }: DemoOptions): Promise<boolean> {
   const started = performance.now()
   // Never a company's own database, address or folder, whatever its settings say.
-  const own = { DB_URL: '', UPLOAD_DIR: '', HOST: '127.0.0.1', DATA_DIR: 'demo-data' }
+  const own = {
+    DB_URL: '',
+    UPLOAD_DIR: '',
+    KEY_DIR: '',
+    MASTER_KEY: '',
+    MASTER_KEY_FILE: '',
+    HOST: '127.0.0.1',
+    DATA_DIR: 'demo-data',
+    WORKERS: '1',
+    TLS_CERT: '',
+    TLS_KEY: '',
+  }
   const config = loadConfig(own)
   const port = (await isFree(config.PORT)) ? config.PORT : 0
   const step = (text: string) =>
@@ -171,6 +182,7 @@ async function enrolStaff(api: string, { apiKey }: DemoKeys): Promise<number> {
     if (photos.length > 0) continue
     const body = new FormData()
     body.append('photo', new Blob([await cutOut(enrolled).jpeg({ quality: 95 }).toBuffer()]), `${id}.jpg`)
+    body.append('consent', 'demo: nobody real')
     await call('POST', `${api}/employees/${id}/upload-photo`, { body, headers })
     fresh++
     console.log(`  ${String(index + 1).padStart(2)} of ${staff.length}  ${name}`)

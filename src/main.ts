@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { access, constants, mkdir, stat } from 'node:fs/promises'
+import type { Server as HttpsServer } from 'node:https'
 import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { loadSecret } from './access/secret.ts'
@@ -7,25 +8,45 @@ import { forgetExpired } from './access/sessions.ts'
 import { forgetFailures } from './access/throttle.ts'
 import { ownerExists, setupToken } from './access/users.ts'
 import { buildApp } from './app.ts'
+import { knownPictures } from './attendance/pictures.ts'
 import { forgetKeys } from './attendance/records.ts'
+import { applyRetention } from './attendance/retention.ts'
 import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
+import { announceServer } from './database/serving.ts'
+import type { Database } from './database/tables.ts'
 import { startEnginePool } from './face/engine-pool.ts'
+import { applyTombstones, finishErasures } from './gallery/erase.ts'
+import { followLedger, ledgerSeq } from './gallery/follow.ts'
 import { openGallery } from './gallery/gallery.ts'
 import { openPhotoStore } from './gallery/photo-store.ts'
+import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
-import { systemClock } from './shared/clock.ts'
+import { openKeys } from './keys.ts'
+import { serverAuthor } from './ledger/ledger.ts'
+import { type Clock, systemClock } from './shared/clock.ts'
 import type { Config } from './shared/config.ts'
 import type { Logger } from './shared/log.ts'
+import { followTls, hostOfAddress, loadTls, type Tls } from './shared/tls.ts'
 import { createWorkQueue } from './shared/work-queue.ts'
 
 export interface RunningServer {
   /** Where it answers, such as http://127.0.0.1:8000. */
   base: string
+  /** What it serves HTTPS with. */
+  tls: Tls | undefined
   /** Where the first owner is made, as long as there is none; with a token that is good once. */
   setupPath: string | undefined
   /** Answers what it took, then gives everything back. */
   close(): Promise<void>
+}
+
+/** What the floor above does for a server. */
+export interface Operations {
+  /** Before the schema may change; a rejection leaves it as it is. */
+  beforeMigration(db: Database, clock: Clock, progress: (step: string) => void): Promise<void>
+  /** As long as the server runs. Resolves to the function that ends it. */
+  beside(deps: { db: Database; clock: Clock; log: Logger }): Promise<() => Promise<void>>
 }
 
 const HOUR_MS = 60 * 60 * 1000
@@ -41,6 +62,9 @@ export async function startServer(
   log: Logger,
   version: string,
   progress: (step: string) => void = () => {},
+  operations?: Operations,
+  /** Whether it is the first of the processes that share the port: it alone offers the link for the first owner. */
+  first = true,
 ): Promise<RunningServer> {
   const clock = systemClock
   const undo: (() => Promise<void>)[] = []
@@ -51,15 +75,20 @@ export async function startServer(
     await makeFolder(config.DATA_DIR, 'DATA_DIR')
     await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
     const secret = await loadSecret(config.SECRET_KEY, config.DATA_DIR)
+    const tls = await loadTls(config, clock.now())
     progress(config.DB_URL ? 'connecting to PostgreSQL' : 'starting the embedded PostgreSQL')
     const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR, log })
     undo.push(() => database.close())
     const { db } = database
+    undo.push(await announceServer(config.DB_URL, log))
+    await operations?.beforeMigration(db, clock, progress)
     await migrateToLatest(db)
+    const { vault, ledger } = await openKeys(config, db, clock, log)
+    undo.push(() => ledger.close())
 
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
-    const cores = availableParallelism()
+    const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
     const engine = await startEnginePool(cores, clock)
     undo.push(() => engine.close())
 
@@ -67,31 +96,67 @@ export async function startServer(
     // Of its own for each database, because what no row names is swept away there.
     const { id } = await db.selectFrom('instance').select('id').executeTakeFirstOrThrow()
     const photos = await openPhotoStore(join(config.UPLOAD_DIR, id))
+    const entered = await ledgerSeq(db)
+    const biometrics = { db, vault, photos, clock, log, change: ledger.by(serverAuthor) }
+    await applyTombstones(biometrics)
+    await finishErasures(biometrics)
+    await sealOlder(biometrics, progress)
     const gallery = await openGallery({
       db,
+      vault,
+      change: ledger.by(serverAuthor),
       pack: engine.pack,
       clock,
       log,
       threshold: config.FACE_RECOGNITION_THRESHOLD,
     })
     undo.push(() => gallery.close())
+    // Nobody else changes the embedded database.
+    if (database.kind === 'postgresql') undo.push(followLedger({ db, gallery, log }, entered))
 
+    if (operations) undo.push(await operations.beside({ db, clock, log }))
     const queue = createWorkQueue({
       atOnce: cores,
-      maxWaiting: 64,
+      maxWaiting: Math.ceil(64 / config.WORKERS),
       maxWaitingPerKey: 16,
       maxWaitMs: 3000,
     })
-    const app = await buildApp({ config, db, log, clock, version, engine, gallery, photos, queue, secret })
+    const app = await buildApp({
+      config,
+      db,
+      log,
+      clock,
+      version,
+      engine,
+      gallery,
+      photos,
+      vault,
+      ledger,
+      queue,
+      secret,
+      tls,
+    })
     undo.push(() => app.close())
 
     await listen(app, config)
+    if (tls) {
+      const stopFollowing = followTls(app.server as unknown as HttpsServer, tls, config, log)
+      undo.push(async () => stopFollowing())
+    }
+    const retention = {
+      decisionDays: config.RETENTION_DECISIONS_DAYS,
+      leaverDays: config.RETENTION_LEAVERS_DAYS,
+    }
     const tidy = async () => {
       const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
       await forgetExpired(db, clock.now())
       await forgetFailures(db, clock.now())
-      const strays = await photos.sweep(await knownFiles(db))
-      log.info({ keys, strays }, 'tidied up')
+      const forgotten = await applyRetention(db, ledger.by(serverAuthor), retention, clock.now())
+      const erasures = await finishErasures(biometrics)
+      const pictures = await knownPictures(db, clock.now())
+      const strays = await photos.sweep(new Set([...(await knownFiles(db)), ...pictures]))
+      await ledger.exportHead()
+      log.info({ keys, ...forgotten, erasures, strays }, 'tidied up')
     }
     const tidyUp = () => tidy().catch((error: unknown) => log.error({ err: error }, 'tidying up failed'))
     const timer = setInterval(tidyUp, HOUR_MS)
@@ -104,8 +169,7 @@ export async function startServer(
     })
 
     const { port } = app.server.address() as { port: number }
-    const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
-    const base = `http://${host}:${port}`
+    const base = `${tls ? 'https' : 'http'}://${hostOfAddress(config.HOST, tls)}:${port}`
     log.info(
       {
         base,
@@ -118,10 +182,9 @@ export async function startServer(
     )
     if (config.DEVICE_AUTH === 'open')
       log.warn('DEVICE_AUTH=open: whoever reaches this address can punch as any registered kiosk.')
-    const setupPath = (await ownerExists(db))
-      ? undefined
-      : `/setup?token=${await setupToken(db, clock.now())}`
-    return { base, setupPath, close }
+    const setupPath =
+      !first || (await ownerExists(db)) ? undefined : `/setup?token=${await setupToken(db, clock.now())}`
+    return { base, tls, setupPath, close }
   } catch (error) {
     await close()
     throw error

@@ -36,9 +36,10 @@ export const examples: Record<string, object> = {
   'PUT /api/v1/employees/{employee_id}': { name: 'Nguyễn Văn A', department: 'IT', position: 'Team lead' },
   'PATCH /api/v1/employees/{employee_id}': { position: 'Team lead' },
   'POST /api/v1/employees/import': { file: '(CSV or XLSX)', dry_run: 'true' },
+  'POST /api/v1/employees/photos/import': { file: '(ZIP)', dry_run: 'true', consent: '2025-03' },
   'POST /api/v1/employees/{employee_id}/consent': { text_version: '2025-03' },
-  'POST /api/v1/employees/{employee_id}/upload-photo': { photo: picture },
-  'POST /api/v1/employees/{employee_id}/upload-face': { file: picture },
+  'POST /api/v1/employees/{employee_id}/upload-photo': { photo: picture, consent: '2025-03' },
+  'POST /api/v1/employees/{employee_id}/upload-face': { file: picture, consent: '2025-03' },
   'PUT /api/v1/employees/{employee_id}/photo': { photo_id: 1 },
   'POST /api/v1/devices/register': {
     device_id: 'KIOSK_001',

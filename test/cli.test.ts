@@ -228,6 +228,7 @@ async function enrol(base: string, setupPath: string) {
   await call('POST', `${api}/employees`, { body: { name: 'Ann', employee_id: 'ANN' }, headers })
   const body = new FormData()
   body.append('photo', new Blob([new Uint8Array(await portrait('blonde'))]), 'ann.png')
+  body.append('consent', '2025-03')
   await call('POST', `${api}/employees/ANN/upload-photo`, { body, headers })
   return { apiKey, deviceKey: await pairKiosk(base, headers, 'GATE') }
 }

@@ -1,5 +1,7 @@
 import { type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
+import type { Page } from '../shared/paging.ts'
 import { type Permission, permissionsOfRole } from './permissions.ts'
 import { hashToken, newToken } from './tokens.ts'
 
@@ -24,27 +26,33 @@ export interface NewKey {
 }
 
 /** Makes a key for a program. The key itself is in the answer and nowhere else. */
-export async function createKey(db: Database, key: NewKey, createdBy: number, now: Date) {
+export async function createKey(change: Change, key: NewKey, createdBy: number, now: Date) {
   const token = newToken('api')
-  const row = await db
-    .insertInto('api_keys')
-    .values({
-      name: key.name,
-      key_hash: hashToken(token),
-      hint: token.slice(0, 18),
-      scopes: key.scopes,
-      created_by: createdBy,
-      created_at: now,
-      expires_at: key.expires_at === undefined ? null : new Date(key.expires_at),
-      last_used_at: null,
-    })
-    .returning(columns)
-    .executeTakeFirstOrThrow()
+  const row = await change((trx) =>
+    trx
+      .insertInto('api_keys')
+      .values({
+        name: key.name,
+        key_hash: hashToken(token),
+        hint: token.slice(0, 18),
+        scopes: key.scopes,
+        created_by: createdBy,
+        created_at: now,
+        expires_at: key.expires_at === undefined ? null : new Date(key.expires_at),
+        last_used_at: null,
+      })
+      .returning(columns)
+      .executeTakeFirstOrThrow(),
+  )
   return { ...row, key: token }
 }
 
-export async function listKeys(db: Database) {
-  return db.selectFrom('api_keys').select(columns).orderBy('id').execute()
+/** The keys of one page, and how many there are in all. */
+export async function listKeys(db: Database, { limit, skip }: Page) {
+  const all = db.selectFrom('api_keys')
+  const keys = await all.select(columns).orderBy('id').limit(limit).offset(skip).execute()
+  const { total } = await all.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
+  return { keys, total }
 }
 
 /**
@@ -73,7 +81,9 @@ export async function findKey(
 }
 
 /** Revokes a key: it is gone at once. False when there is none. */
-export async function deleteKey(db: Database, id: number): Promise<boolean> {
-  const deleted = await db.deleteFrom('api_keys').where('id', '=', id).returning('id').executeTakeFirst()
+export async function deleteKey(change: Change, id: number): Promise<boolean> {
+  const deleted = await change((trx) =>
+    trx.deleteFrom('api_keys').where('id', '=', id).returning('id').executeTakeFirst(),
+  )
   return deleted !== undefined
 }

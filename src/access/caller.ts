@@ -1,3 +1,5 @@
+import type { FastifyRequest } from 'fastify'
+import type { Author } from '../ledger/ledger.ts'
 import type { Permission, Role } from './permissions.ts'
 
 /** Who sends a request. */
@@ -41,4 +43,10 @@ export function callerId(caller: Caller | undefined): string {
   if (caller.kind === 'program') return `key:${caller.keyId}`
   if (caller.kind === 'kiosk') return `kiosk:${caller.deviceId ?? 'open'}`
   return 'nobody'
+}
+
+/** Who makes the changes of a request, as the ledger keeps it. */
+export function authorOf(request: FastifyRequest): Author {
+  const { method, routeOptions, ip, id } = request
+  return { by: callerId(request.caller), from: ip, route: `${method} ${routeOptions.url}`, request_id: id }
 }

@@ -1,11 +1,14 @@
+import { isIP } from 'node:net'
+import { hostname } from 'node:os'
 import type { FastifyRequest } from 'fastify'
 import type { Database } from '../database/tables.ts'
+import type { Author } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { App } from '../shared/http.ts'
 import { isInNetworks } from '../shared/networks.ts'
 import { findKey } from './api-keys.ts'
-import type { Access, Caller } from './caller.ts'
+import { type Access, authorOf, type Caller } from './caller.ts'
 import { type Permission, permissionsOfKiosk, permissionsOfRole } from './permissions.ts'
 import { hashToken, verifyAccessToken } from './tokens.ts'
 
@@ -19,7 +22,10 @@ export interface GuardDeps {
   /** Web origins besides the server's own that may send requests which change something. */
   origins: readonly string[]
   /** The active kiosk that a key (its hash) belongs to; devices/ knows. */
-  kioskOfKey(keyHash: string): Promise<{ deviceId: string; allowedNetworks: readonly string[] } | undefined>
+  kioskOfKey(
+    keyHash: string,
+    author: Author,
+  ): Promise<{ deviceId: string; allowedNetworks: readonly string[] } | undefined>
 }
 
 /**
@@ -59,6 +65,25 @@ function refuseForeignOrigin(request: FastifyRequest, origins: readonly string[]
   throw new AppError('forbidden', 'This origin may not send requests. Add it to CORS_ORIGINS if it is yours.')
 }
 
+/**
+ * Where no key is asked for, a page on the internet could punch through the browser of whoever is in the closed network:
+ * it has its own name lead to this server's address, and then is of the same origin. So this server is called by
+ * address, or by a name that its operator gave it.
+ */
+function refuseReboundName(request: FastifyRequest, origins: readonly string[]): void {
+  const name = request.hostname.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  const machine = hostname().toLowerCase()
+  const own = ['localhost', machine, `${machine}.local`, ...origins.map((origin) => new URL(origin).hostname)]
+  const from = request.headers['sec-fetch-site']
+  const elsewhere = from === 'cross-site' && !origins.includes(String(request.headers.origin))
+  if (!elsewhere && (isIP(name) !== 0 || own.includes(name))) return
+  throw new AppError(
+    'forbidden',
+    'With DEVICE_AUTH=open kiosks call the server by its address or by the name of its machine, and not from a page ' +
+      'of another site. Add http://<name> to CORS_ORIGINS for any other name.',
+  )
+}
+
 async function identify(request: FastifyRequest, access: Access, deps: GuardDeps): Promise<Caller> {
   const { authorization, 'x-api-key': apiKey, 'x-device-key': deviceKey } = request.headers
   const given = [authorization, apiKey, deviceKey].filter((header) => header !== undefined && header !== '')
@@ -66,9 +91,11 @@ async function identify(request: FastifyRequest, access: Access, deps: GuardDeps
     throw notSignedIn('Send one of Authorization, X-API-Key and X-Device-Key, not several.')
   if (authorization) return userOf(authorization, deps)
   if (apiKey) return programOf(String(apiKey), deps)
-  if (deviceKey) return kioskOf(String(deviceKey), request.ip, deps)
-  if (deps.deviceAuth === 'open' && (permissionsOfKiosk as ReadonlySet<string>).has(access))
+  if (deviceKey) return kioskOf(String(deviceKey), request, deps)
+  if (deps.deviceAuth === 'open' && (permissionsOfKiosk as ReadonlySet<string>).has(access)) {
+    refuseReboundName(request, deps.origins)
     return { kind: 'kiosk', deviceId: undefined }
+  }
   throw notSignedIn('Sign in, or send a key: Authorization: Bearer, X-API-Key or X-Device-Key.')
 }
 
@@ -104,16 +131,21 @@ async function programOf(key: string, { db, clock }: GuardDeps): Promise<Caller>
   return { kind: 'program', keyId: found.id, name: found.name, scopes: new Set(found.scopes) }
 }
 
-async function kioskOf(key: string, address: string, { kioskOfKey }: GuardDeps): Promise<Caller> {
-  const kiosk = await kioskOfKey(hashToken(key))
+async function kioskOf(key: string, request: FastifyRequest, { kioskOfKey }: GuardDeps): Promise<Caller> {
+  const kiosk = await kioskOfKey(hashToken(key), authorOf(request))
   if (!kiosk)
     throw new AppError('unknown_device', 'The device key is not valid or was revoked. Pair the kiosk again.')
-  if (!isInNetworks(address, kiosk.allowedNetworks))
-    throw new AppError(
-      'network_not_allowed',
-      "Kiosks of this site may not call from this address. An administrator can add it to the site's networks.",
-    )
+  requireNetwork(request.ip, kiosk.allowedNetworks)
   return { kind: 'kiosk', deviceId: kiosk.deviceId }
+}
+
+/** The kiosks of a site call from its networks (CIDR blocks), where it names any. */
+export function requireNetwork(address: string, allowedNetworks: readonly string[]): void {
+  if (isInNetworks(address, allowedNetworks)) return
+  throw new AppError(
+    'network_not_allowed',
+    "Kiosks of this site may not call from this address. An administrator can add it to the site's networks.",
+  )
 }
 
 function requirePermission(caller: Caller, access: Access): void {

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { AppError } from '../shared/errors.ts'
 import type { App } from '../shared/http.ts'
 
 /** The two pages that a one-time link leads to: the first owner's, and the one where a password is chosen. */
@@ -15,6 +17,16 @@ export function linkPages(app: App): void {
     reply.type('text/javascript; charset=utf-8').send(script),
   )
   app.get('/link-page.css', open, (_request, reply) => reply.type('text/css; charset=utf-8').send(style))
+}
+
+/** The CA that `rollcall tls init` made, as `file`, for the devices that are to trust it. */
+export function caRoute(app: App, file: string): void {
+  app.get('/ca.crt', { config: { access: 'public' }, schema: { hide: true } }, async (_request, reply) => {
+    const certificate = await readFile(file).catch(() => {
+      throw new AppError('not_found', 'This server has no CA of its own.')
+    })
+    return reply.type('application/x-x509-ca-cert').send(certificate)
+  })
 }
 
 function page(title: string, action: string, named: boolean): string {

@@ -19,6 +19,7 @@ export const permissions = {
   'sites:read': 'Sites and their time zones',
   'sites:write': 'Add and change sites',
   'system:read': 'State of the server and its figures',
+  'audit:read': 'Who changed what, and whether the ledger is whole',
   'users:manage': 'Users, their roles and sessions, and the keys of programs',
 } as const
 
@@ -49,6 +50,7 @@ const admin: Permission[] = [
   'network:scan',
   'sites:write',
   'system:read',
+  'audit:read',
   'users:manage',
 ]
 

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Database } from '../database/tables.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Caller } from './caller.ts'
@@ -10,6 +11,7 @@ import { findCredentials, findUser } from './users.ts'
 export interface AuthDeps {
   db: Database
   clock: Clock
+  ledger: Ledger
   /** Key of the access tokens, and the one that seals second factors. */
   tokenKey: Uint8Array
   sealingKey: Uint8Array

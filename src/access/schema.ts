@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { text } from '../shared/http.ts'
+import { optionalText, rowNumber, text } from '../shared/http.ts'
+import { pageQuery, sortBy } from '../shared/paging.ts'
 import { newPassword } from './passwords.ts'
 import { permissionNames, roles, scopes } from './permissions.ts'
 
@@ -41,8 +42,26 @@ export const userSchema = z
     totp_enabled: z.boolean(),
     created_at: time,
     last_login_at: time.nullable(),
+    version: z.number().describe('Also the ETag; send it back as If-Match with a change'),
   })
   .meta({ id: 'User' })
+
+export const userQuery = pageQuery.extend({
+  role: z.enum(roles).optional().describe('Only this role'),
+  is_active: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional()
+    .describe('Only the active, or only the deactivated'),
+  search: optionalText(100).describe(
+    'Words that occur in the name or username; accents and case do not matter',
+  ),
+  sort: sortBy('name', 'username', 'created_at', 'last_login_at').describe(
+    '`name` is the Vietnamese order, by given name; `-` turns it round. Oldest entry first by default',
+  ),
+})
+
+export type UserQuery = z.infer<typeof userQuery>
 
 export const signedInSchema = z.object({
   access_token: z.string().describe('Send it as Authorization: Bearer …'),
@@ -129,11 +148,7 @@ export const newKeyAnswer = keySchema.extend({
   key: z.string().describe('Shown this once; send it as X-API-Key'),
 })
 
-const number = z.coerce
-  .number({ error: 'must be a number' })
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1)
-export const idPath = z.object({ id: number })
+export const userPath = z.object({ id: rowNumber('a user') })
+export const keyPath = z.object({ id: rowNumber('a key') })
 export const sessionPath = z.object({ session_id: z.uuid({ error: 'must be the id of a session' }) })
 export const done = z.object({ message: z.string() })

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { Page } from '../shared/paging.ts'
 import { hashToken, newToken } from './tokens.ts'
 
 const uuid = z.uuid()
@@ -106,15 +108,18 @@ export async function endSessionOf(db: Database, token: string): Promise<void> {
     .execute()
 }
 
-/** A person's sessions that have not expired, newest first. */
-export async function listSessions(db: Database, userId: number, now: Date) {
-  return db
-    .selectFrom('sessions')
+/** A page of a person's sessions that have not expired, newest first, and how many there are in all. */
+export async function listSessions(db: Database, userId: number, { limit, skip }: Page, now: Date) {
+  const theirs = db.selectFrom('sessions').where('user_id', '=', userId).where('expires_at', '>', now)
+  const sessions = await theirs
     .select(['id', 'created_at', 'rotated_at', 'expires_at', 'ip_address', 'user_agent'])
-    .where('user_id', '=', userId)
-    .where('expires_at', '>', now)
     .orderBy('rotated_at', 'desc')
+    .orderBy('id')
+    .limit(limit)
+    .offset(skip)
     .execute()
+  const { total } = await theirs.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
+  return { sessions, total }
 }
 
 /** Ends one session of a person. False when they have no such session. */

@@ -1,8 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import QRCode from 'qrcode'
 import { z } from 'zod'
+import type { DatabaseTransaction } from '../database/tables.ts'
+import { note } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, invalidField, problems } from '../shared/http.ts'
+import { pageQuery, setPageHeaders } from '../shared/paging.ts'
+import { authorOf } from './caller.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
 import { permissionsOfRole } from './permissions.ts'
 import { type AuthDeps, confirmPassword, personOf, requireUser } from './person.ts'
@@ -36,7 +40,7 @@ const DAY_S = 24 * 60 * 60
 
 /** Signing in and out, and the first owner. */
 export function signInRoutes(app: App, deps: AuthDeps): void {
-  const { db, clock } = deps
+  const { db, clock, ledger } = deps
 
   app.get(
     '/auth/setup',
@@ -66,7 +70,7 @@ export function signInRoutes(app: App, deps: AuthDeps): void {
       const { token, username, name = username, password } = request.body
       const { forgive } = await countAttempt(db, undefined, request.ip, clock.now())
       const userId = await setUpOwner(
-        db,
+        ledger.by(authorOf(request)),
         token,
         { username, name },
         await hashPassword(password),
@@ -174,15 +178,21 @@ export function signInRoutes(app: App, deps: AuthDeps): void {
         throw new AppError('code_required', 'Send the code that your authenticator app shows.')
       const secret = openSecret(deps.sealingKey, user.totp_secret!)
       const step = checkTotp(secret, code, clock.now(), Number(user.totp_last_step ?? -1))
-      if (step === undefined || !(await takeTotpStep(db, user.id, step))) throw wrongCredentials()
+      const take = (trx: DatabaseTransaction) => takeTotpStep(trx, user.id, step!)
+      if (step === undefined || !(await ledger.by(authorOf(request))(take))) throw wrongCredentials()
     }
     await forgive()
     return user.id
   }
 
   async function signIn(request: FastifyRequest, reply: FastifyReply, userId: number) {
-    const { sessionId, refreshToken } = await startSession(db, userId, whereOf(request), clock.now())
-    await db.updateTable('users').set({ last_login_at: clock.now() }).where('id', '=', userId).execute()
+    // Refused attempts are not noted: whoever floods the server with them must not fill the ledger.
+    const author = { ...authorOf(request), by: `user:${userId}` }
+    const { sessionId, refreshToken } = await ledger.by(author)(async (trx) => {
+      await note(trx, { action: 'sign_in', subject_kind: 'users', subject: String(userId) })
+      await trx.updateTable('users').set({ last_login_at: clock.now() }).where('id', '=', userId).execute()
+      return startSession(trx, userId, whereOf(request), clock.now())
+    })
     setCookie(request, reply, refreshToken)
     return answerOf(userId, sessionId)
   }
@@ -200,7 +210,7 @@ export function signInRoutes(app: App, deps: AuthDeps): void {
 }
 
 /** A person's own password. */
-export function passwordRoutes(app: App, { db, clock }: AuthDeps): void {
+export function passwordRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
   app.post(
     '/auth/password',
     {
@@ -216,7 +226,8 @@ export function passwordRoutes(app: App, { db, clock }: AuthDeps): void {
       const { userId, sessionId } = personOf(request)
       const { current_password, new_password } = request.body
       await confirmPassword(db, request, current_password, clock.now())
-      await setPassword(db, userId, await hashPassword(new_password), clock.now(), sessionId)
+      const hash = await hashPassword(new_password)
+      await ledger.by(authorOf(request))((trx) => setPassword(trx, userId, hash, clock.now(), sessionId))
       return { message: 'The password is changed, and all other sessions have ended' }
     },
   )
@@ -235,7 +246,8 @@ export function passwordRoutes(app: App, { db, clock }: AuthDeps): void {
     async (request) => {
       const { token, password } = request.body
       const { forgive } = await countAttempt(db, undefined, request.ip, clock.now())
-      await resetPassword(db, token, await hashPassword(password), clock.now())
+      const change = ledger.by(authorOf(request))
+      await resetPassword(change, token, await hashPassword(password), clock.now())
       await forgive()
       return { message: 'The password is set. Sign in with it.' }
     },
@@ -243,7 +255,7 @@ export function passwordRoutes(app: App, { db, clock }: AuthDeps): void {
 }
 
 /** A person's second factor. */
-export function secondFactorRoutes(app: App, { db, clock, sealingKey }: AuthDeps): void {
+export function secondFactorRoutes(app: App, { db, clock, ledger, sealingKey }: AuthDeps): void {
   app.post(
     '/auth/totp',
     {
@@ -264,7 +276,8 @@ export function secondFactorRoutes(app: App, { db, clock, sealingKey }: AuthDeps
           'A second factor is set up. Remove it before you set up another.',
         )
       const secret = newTotpSecret()
-      await proposeTotp(db, userId, seal(sealingKey, secret))
+      const sealed = seal(sealingKey, secret)
+      await ledger.by(authorOf(request))((trx) => proposeTotp(trx, userId, sealed))
       const { uri, secret: text } = totpUri(secret, username)
       return { secret: text, uri, qr_svg: await QRCode.toString(uri, { type: 'svg' }) }
     },
@@ -288,7 +301,8 @@ export function secondFactorRoutes(app: App, { db, clock, sealingKey }: AuthDeps
       if (!user?.totp_secret) throw new AppError('invalid_request', 'Begin with POST /auth/totp.')
       const secret = openSecret(sealingKey, user.totp_secret)
       const step = checkTotp(secret, request.body.code, clock.now(), Number(user.totp_last_step ?? -1))
-      if (step === undefined || !(await takeTotpStep(db, userId, step)))
+      const take = (trx: DatabaseTransaction) => takeTotpStep(trx, userId, step!)
+      if (step === undefined || !(await ledger.by(authorOf(request))(take)))
         throw invalidField('code', 'is not the one that the app shows now')
       await forgive()
       return { message: 'The second factor is set up' }
@@ -308,7 +322,7 @@ export function secondFactorRoutes(app: App, { db, clock, sealingKey }: AuthDeps
     },
     async (request) => {
       await confirmPassword(db, request, request.body.password, clock.now())
-      await removeTotp(db, personOf(request).userId)
+      await ledger.by(authorOf(request))((trx) => removeTotp(trx, personOf(request).userId))
       return { message: 'The second factor is removed' }
     },
   )
@@ -323,12 +337,14 @@ export function sessionRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'Where you are signed in',
+        querystring: pageQuery,
         response: { 200: z.array(schema.sessionSchema), ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { userId, sessionId } = personOf(request)
-      const sessions = await listSessions(db, userId, clock.now())
+      const { sessions, total } = await listSessions(db, userId, request.query, clock.now())
+      setPageHeaders(request, reply, request.query, total)
       return sessions.map(({ rotated_at, ...session }) => ({
         ...session,
         last_used_at: rotated_at,

@@ -1,30 +1,40 @@
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { note } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, invalidField, problems } from '../shared/http.ts'
+import { pageQuery, setPageHeaders } from '../shared/paging.ts'
+import { expectedVersions, ifMatch, sendVersioned } from '../shared/version.ts'
 import { createKey, deleteKey, listKeys } from './api-keys.ts'
+import { authorOf } from './caller.ts'
 import { type Permission, permissionsOfRole, type Role } from './permissions.ts'
 import { type AuthDeps, noUser, personOf, requireUser } from './person.ts'
 import * as schema from './schema.ts'
 import { endSessions } from './sessions.ts'
-import { createUser, deleteUser, listUsers, passwordToken, updateUser } from './users.ts'
+import { deleteUser, inviteUser, listUsers, passwordToken, updateUser } from './users.ts'
 
 const tags = ['Users and keys']
 const DAY_S = 24 * 60 * 60
 
 /** Who may use the system. */
-export function userRoutes(app: App, { db, clock }: AuthDeps): void {
+export function userRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
   app.get(
     '/auth/users',
     {
       config: { access: 'users:manage' },
       schema: {
         tags,
-        summary: 'Who may use the system',
+        summary:
+          'Who may use the system: list, filter, search and sort; X-Total-Count and Link tell of the other pages',
+        querystring: schema.userQuery,
         response: { 200: z.array(schema.userSchema), ...problems },
       },
     },
-    async () => listUsers(db),
+    async (request, reply) => {
+      const { users, total } = await listUsers(db, request.query)
+      setPageHeaders(request, reply, request.query, total)
+      return users
+    },
   )
 
   app.post(
@@ -41,9 +51,10 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
     async (request, reply) => {
       const { username, name = username, role, departments = null } = request.body
       requireRankOver(request, role)
-      const user = await createUser(db, { username, name, role, departments }, clock.now())
-      if (!user) throw new AppError('username_taken', `The name ${username} is taken.`)
-      return reply.code(201).send({ user, link: await linkFor(user.id) })
+      const change = ledger.by(authorOf(request))
+      const invited = await inviteUser(change, { username, name, role, departments }, clock.now())
+      if (!invited) throw new AppError('username_taken', `The name ${username} is taken.`)
+      return reply.code(201).send({ user: sendVersioned(reply, invited.user), link: linkOf(invited.token) })
     },
   )
 
@@ -54,11 +65,11 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'One user',
-        params: schema.idPath,
+        params: schema.userPath,
         response: { 200: schema.userSchema, ...problems },
       },
     },
-    async (request) => requireUser(db, request.params.id),
+    async (request, reply) => sendVersioned(reply, await requireUser(db, request.params.id)),
   )
 
   app.patch(
@@ -68,13 +79,15 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'Change a user; a change of what they may do ends their sessions',
-        params: schema.idPath,
+        params: schema.userPath,
+        headers: ifMatch,
         body: schema.userChangesSchema,
         response: { 200: schema.userSchema, ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { id } = request.params
+      const expected = expectedVersions(request.headers['if-match'])
       const user = await requireUser(db, id)
       const { role = user.role, departments, ...others } = request.body
       requireRankOver(request, user.role)
@@ -83,7 +96,9 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
       if (role === 'manager' && !theirs) throw invalidField('departments', 'must be given for a manager')
       if (role !== 'manager' && departments) throw invalidField('departments', 'is for managers alone')
       const changes = request.body.role || departments ? { role, departments: theirs } : {}
-      return (await updateUser(db, id, { ...others, ...changes }, clock.now())) ?? noUser(id)
+      const change = ledger.by(authorOf(request))
+      const changed = await updateUser(change, id, { ...others, ...changes }, expected, clock.now())
+      return sendVersioned(reply, changed ?? noUser(id))
     },
   )
 
@@ -94,14 +109,14 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'Remove a user and end their sessions',
-        params: schema.idPath,
+        params: schema.userPath,
         response: { 200: schema.done, ...problems },
       },
     },
     async (request) => {
       const { id } = request.params
       requireRankOver(request, (await requireUser(db, id)).role)
-      if (!(await deleteUser(db, id))) noUser(id)
+      if (!(await deleteUser(ledger.by(authorOf(request)), id))) noUser(id)
       return { message: 'The user is removed' }
     },
   )
@@ -113,14 +128,15 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'A one-time link with which a user chooses a new password; their second factor ends with it',
-        params: schema.idPath,
+        params: schema.userPath,
         response: { 201: schema.linkSchema, ...problems },
       },
     },
     async (request, reply) => {
       const { id } = request.params
       requireRankOver(request, (await requireUser(db, id)).role)
-      return reply.code(201).send(await linkFor(id))
+      const token = await passwordToken(ledger.by(authorOf(request)), id, clock.now())
+      return reply.code(201).send(linkOf(token))
     },
   )
 
@@ -131,25 +147,28 @@ export function userRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'Sign a user out everywhere, at once',
-        params: schema.idPath,
+        params: schema.userPath,
         response: { 200: schema.done.extend({ ended: z.number() }), ...problems },
       },
     },
     async (request) => {
       const { id } = request.params
       requireRankOver(request, (await requireUser(db, id)).role)
-      return { message: 'The user is signed out', ended: await endSessions(db, id) }
+      const ended = await ledger.by(authorOf(request))(async (trx) => {
+        await note(trx, { action: 'end_sessions', subject_kind: 'users', subject: String(id) })
+        return endSessions(trx, id)
+      })
+      return { message: 'The user is signed out', ended }
     },
   )
+}
 
-  async function linkFor(userId: number) {
-    const token = await passwordToken(db, userId, clock.now())
-    return { token, path: `/reset?token=${token}`, expires_in: DAY_S }
-  }
+function linkOf(token: string) {
+  return { token, path: `/reset?token=${token}`, expires_in: DAY_S }
 }
 
 /** The keys of programs. */
-export function keyRoutes(app: App, { db, clock }: AuthDeps): void {
+export function keyRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
   app.get(
     '/auth/api-keys',
     {
@@ -157,10 +176,15 @@ export function keyRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'The keys of programs, without the keys themselves',
+        querystring: pageQuery,
         response: { 200: z.array(schema.keySchema), ...problems },
       },
     },
-    async () => listKeys(db),
+    async (request, reply) => {
+      const { keys, total } = await listKeys(db, request.query)
+      setPageHeaders(request, reply, request.query, total)
+      return keys
+    },
   )
 
   app.post(
@@ -179,7 +203,8 @@ export function keyRoutes(app: App, { db, clock }: AuthDeps): void {
       const missing = request.body.scopes.filter((scope: Permission) => !permissionsOfRole[role].has(scope))
       if (missing.length > 0)
         throw new AppError('forbidden', `You cannot give what you do not have: ${missing.join(', ')}.`)
-      return reply.code(201).send(await createKey(db, request.body, userId, clock.now()))
+      const change = ledger.by(authorOf(request))
+      return reply.code(201).send(await createKey(change, request.body, userId, clock.now()))
     },
   )
 
@@ -190,13 +215,14 @@ export function keyRoutes(app: App, { db, clock }: AuthDeps): void {
       schema: {
         tags,
         summary: 'Revoke a key, at once',
-        params: schema.idPath,
+        params: schema.keyPath,
         response: { 200: schema.done, ...problems },
       },
     },
     async (request) => {
       const { id } = request.params
-      if (!(await deleteKey(db, id))) throw new AppError('key_not_found', `There is no key ${id}.`)
+      if (!(await deleteKey(ledger.by(authorOf(request)), id)))
+        throw new AppError('key_not_found', `There is no key ${id}.`)
       return { message: 'The key is revoked' }
     },
   )

@@ -1,7 +1,11 @@
 import { sql } from 'kysely'
+import { hasWords, plain, sortedBy } from '../database/lists.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import { type Change, note } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
+import { versionMismatch } from '../shared/version.ts'
 import type { Role } from './permissions.ts'
+import type { UserQuery } from './schema.ts'
 import { endSessions } from './sessions.ts'
 import { hashToken, newToken } from './tokens.ts'
 
@@ -15,6 +19,7 @@ const columns = [
   'totp_confirmed as totp_enabled',
   'created_at',
   'last_login_at',
+  'version',
 ] as const
 
 /** A day: whoever is sent a link may be away. */
@@ -30,9 +35,19 @@ export interface NewUser {
   departments: string[] | null
 }
 
-/** Adds a user without a password; `passwordLink` lets them choose one. Undefined when the name is taken. */
-export async function createUser(db: Database | DatabaseTransaction, user: NewUser, now: Date) {
-  return db
+/**
+ * Adds a user without a password. Returns the user and the token with which they choose one; undefined when the name is
+ * taken.
+ */
+export async function inviteUser(change: Change, user: NewUser, now: Date) {
+  return change(async (trx) => {
+    const added = await insertUser(trx, user, now)
+    return added && { user: added, token: await newLink(trx, 'password', added.id, now) }
+  })
+}
+
+async function insertUser(trx: DatabaseTransaction, user: NewUser, now: Date) {
+  return trx
     .insertInto('users')
     .values({ ...user, created_at: now, updated_at: now, password_hash: null })
     .onConflict((conflict) => conflict.expression(sql`lower(username)`).doNothing())
@@ -40,8 +55,23 @@ export async function createUser(db: Database | DatabaseTransaction, user: NewUs
     .executeTakeFirst()
 }
 
-export async function listUsers(db: Database) {
-  return db.selectFrom('users').select(columns).orderBy('id').execute()
+/** The users of one page, and how many there are in all. */
+export async function listUsers(db: Database, { limit, skip, role, is_active, search, sort }: UserQuery) {
+  const wanted = db
+    .selectFrom('users')
+    .where(hasWords(sql`concat_ws(' ', name, username)`, search ?? ''))
+    .$if(role !== undefined, (query) => query.where('role', '=', role!))
+    .$if(is_active !== undefined, (query) => query.where('is_active', '=', is_active!))
+  const order = sortedBy(sort, {
+    name: sql`name_order(name) COLLATE "C"`,
+    username: sql`lower(${plain(sql`username`)}) COLLATE "C"`,
+    created_at: sql`created_at`,
+    // Who never signed in comes before everybody who did.
+    last_login_at: sql`coalesce(last_login_at, '-infinity')`,
+  })
+  const users = await wanted.select(columns).orderBy(order).limit(limit).offset(skip).execute()
+  const { total } = await wanted.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
+  return { users, total }
 }
 
 export async function findUser(db: Database | DatabaseTransaction, id: number) {
@@ -49,7 +79,7 @@ export async function findUser(db: Database | DatabaseTransaction, id: number) {
 }
 
 /** With what proves who they are; by name, in any case of its letters. */
-export async function findCredentials(db: Database, username: string) {
+export async function findCredentials(db: Database | DatabaseTransaction, username: string) {
   return db
     .selectFrom('users')
     .select([...columns, 'password_hash', 'totp_secret', 'totp_last_step'])
@@ -65,32 +95,54 @@ export interface UserChanges {
 }
 
 /**
- * Changes a user. A change of what they may do ends their sessions and voids their links.
- * Throws `last_owner` when nobody could run the place any more. Undefined when there is no such user.
+ * Changes a user who still is one of the `expected` versions; undefined expects none. A change of what they may do ends
+ * their sessions and voids their links. Throws `version_mismatch`, or `last_owner` when nobody could run the place any
+ * more. Undefined when there is no such user.
  */
-export async function updateUser(db: Database, id: number, changes: UserChanges, now: Date) {
-  return db.transaction().execute(async (trx) => {
-    await lockOwners(trx)
-    const user = await trx
-      .updateTable('users')
-      .set({ ...changes, updated_at: now })
-      .where('id', '=', id)
-      .returning(columns)
-      .executeTakeFirst()
-    if (!user) return undefined
-    await requireOwner(trx)
-    if (changes.role !== undefined || changes.departments !== undefined || changes.is_active === false) {
-      await endSessions(trx, id)
-      // Whoever made a link for them might not be allowed to any more.
-      await voidLinks(trx, id)
-    }
-    return user
-  })
+export async function updateUser(
+  change: Change,
+  id: number,
+  changes: UserChanges,
+  expected: readonly number[] | undefined,
+  now: Date,
+) {
+  return change((trx) => writeChanges(trx, id, changes, expected, now))
+}
+
+async function writeChanges(
+  trx: DatabaseTransaction,
+  id: number,
+  changes: UserChanges,
+  expected: readonly number[] | undefined,
+  now: Date,
+) {
+  await lockOwners(trx)
+  const current = await trx
+    .selectFrom('users')
+    .select('version')
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!current) return undefined
+  if (expected && !expected.includes(current.version)) throw versionMismatch()
+  const user = await trx
+    .updateTable('users')
+    .set({ ...changes, version: current.version + 1, updated_at: now })
+    .where('id', '=', id)
+    .returning(columns)
+    .executeTakeFirstOrThrow()
+  await requireOwner(trx)
+  if (changes.role !== undefined || changes.departments !== undefined || changes.is_active === false) {
+    await endSessions(trx, id)
+    // Whoever made a link for them might not be allowed to any more.
+    await voidLinks(trx, id)
+  }
+  return user
 }
 
 /** Removes a user with their sessions. Throws `last_owner`; false when there is no such user. */
-export async function deleteUser(db: Database, id: number): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
+export async function deleteUser(change: Change, id: number): Promise<boolean> {
+  return change(async (trx) => {
     await lockOwners(trx)
     const deleted = await trx.deleteFrom('users').where('id', '=', id).returning('id').executeTakeFirst()
     if (!deleted) return false
@@ -121,19 +173,19 @@ export async function ownerExists(db: Database | DatabaseTransaction): Promise<b
 
 /** Sets a password, ends all sessions but `exceptSession` and voids the links to choose another. */
 export async function setPassword(
-  db: Database | DatabaseTransaction,
+  trx: DatabaseTransaction,
   userId: number,
   passwordHash: string,
   now: Date,
   exceptSession?: string,
 ): Promise<void> {
-  await db
+  await trx
     .updateTable('users')
     .set({ password_hash: passwordHash, updated_at: now })
     .where('id', '=', userId)
     .execute()
-  await endSessions(db, userId, exceptSession)
-  await voidLinks(db, userId)
+  await endSessions(trx, userId, exceptSession)
+  await voidLinks(trx, userId)
 }
 
 /** A one-time token that makes the first owner; an earlier one is void. */
@@ -146,24 +198,32 @@ export async function setupToken(db: Database, now: Date): Promise<string> {
  * Makes a user an active owner, for whoever can reach the database itself. Returns a token to choose a password with.
  * Throws an Error that lists the users when there is none of that name.
  */
-export async function recoverOwner(db: Database, username: string, now: Date): Promise<string> {
-  const user = await findCredentials(db, username)
-  if (!user) {
-    const names = (await listUsers(db)).map((other) => other.username)
-    throw new Error(
-      names.length > 0
-        ? `There is no user ${username}. There are: ${names.join(', ')}.`
-        : 'There are no users yet. Start the server: it prints the link that makes the first owner.',
-    )
-  }
-  await updateUser(db, user.id, { role: 'owner', departments: null, is_active: true }, now)
-  return passwordToken(db, user.id, now)
+export async function recoverOwner(change: Change, username: string, now: Date): Promise<string> {
+  return change(async (trx) => {
+    const user = await findCredentials(trx, username)
+    if (!user) {
+      const users = await trx.selectFrom('users').select('username').orderBy('id').execute()
+      const names = users.map((other) => other.username)
+      throw new Error(
+        names.length > 0
+          ? `There is no user ${username}. There are: ${names.join(', ')}.`
+          : 'There are no users yet. Start the server: it prints the link that makes the first owner.',
+      )
+    }
+    await writeChanges(trx, user.id, { role: 'owner', departments: null, is_active: true }, undefined, now)
+    return resetLink(trx, user.id, now)
+  })
 }
 
 /** A one-time token with which a user chooses a password; earlier ones are void. */
-export async function passwordToken(db: Database, userId: number, now: Date): Promise<string> {
-  await voidLinks(db, userId)
-  return newLink(db, 'password', userId, now)
+export async function passwordToken(change: Change, userId: number, now: Date): Promise<string> {
+  return change((trx) => resetLink(trx, userId, now))
+}
+
+async function resetLink(trx: DatabaseTransaction, userId: number, now: Date): Promise<string> {
+  await note(trx, { action: 'reset_link', subject_kind: 'users', subject: String(userId) })
+  await voidLinks(trx, userId)
+  return newLink(trx, 'password', userId, now)
 }
 
 async function voidLinks(db: Database | DatabaseTransaction, userId: number): Promise<void> {
@@ -171,7 +231,7 @@ async function voidLinks(db: Database | DatabaseTransaction, userId: number): Pr
 }
 
 async function newLink(
-  db: Database,
+  db: Database | DatabaseTransaction,
   purpose: 'setup' | 'password',
   userId: number | null,
   now: Date,
@@ -192,17 +252,17 @@ async function newLink(
 
 /** Makes the first owner. Throws `link_not_valid` for a wrong, used or old token, and when there is an owner. */
 export async function setUpOwner(
-  db: Database,
+  change: Change,
   token: string,
   user: { username: string; name: string },
   passwordHash: string,
   now: Date,
 ): Promise<number> {
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     await lockOwners(trx)
     await takeLink(trx, token, 'setup', now)
     if (await ownerExists(trx)) throw linkNotValid()
-    const owner = await createUser(trx, { ...user, role: 'owner', departments: null }, now)
+    const owner = await insertUser(trx, { ...user, role: 'owner', departments: null }, now)
     if (!owner) throw new AppError('username_taken', `The name ${user.username} is taken.`)
     await setPassword(trx, owner.id, passwordHash, now)
     return owner.id
@@ -211,12 +271,12 @@ export async function setUpOwner(
 
 /** Sets the password that somebody chose by a link; their sessions and their second factor end. */
 export async function resetPassword(
-  db: Database,
+  change: Change,
   token: string,
   passwordHash: string,
   now: Date,
 ): Promise<number> {
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     const userId = (await takeLink(trx, token, 'password', now))!
     await setPassword(trx, userId, passwordHash, now)
     await removeTotp(trx, userId)
@@ -246,8 +306,12 @@ function linkNotValid(): AppError {
 }
 
 /** Keeps a second factor that its owner has yet to confirm with a code. */
-export async function proposeTotp(db: Database, userId: number, sealedSecret: Buffer): Promise<void> {
-  await db
+export async function proposeTotp(
+  trx: DatabaseTransaction,
+  userId: number,
+  sealedSecret: Buffer,
+): Promise<void> {
+  await trx
     .updateTable('users')
     .set({ totp_secret: sealedSecret, totp_confirmed: false, totp_last_step: null })
     .where('id', '=', userId)
@@ -255,19 +319,21 @@ export async function proposeTotp(db: Database, userId: number, sealedSecret: Bu
 }
 
 /** Notes the time step of a code that was taken, and with it that the factor works. False when a later one was. */
-export async function takeTotpStep(db: Database, userId: number, step: number): Promise<boolean> {
-  const taken = await db
+export async function takeTotpStep(trx: DatabaseTransaction, userId: number, step: number): Promise<boolean> {
+  const taken = await trx
     .updateTable('users')
     .set({ totp_last_step: String(step), totp_confirmed: true })
     .where('id', '=', userId)
+    // Not where it was removed while this request was under way.
+    .where('totp_secret', 'is not', null)
     .where(({ or, eb }) => or([eb('totp_last_step', 'is', null), eb('totp_last_step', '<', String(step))]))
     .returning('id')
     .executeTakeFirst()
   return taken !== undefined
 }
 
-export async function removeTotp(db: Database | DatabaseTransaction, userId: number): Promise<void> {
-  await db
+export async function removeTotp(trx: DatabaseTransaction, userId: number): Promise<void> {
+  await trx
     .updateTable('users')
     .set({ totp_confirmed: false, totp_secret: null, totp_last_step: null })
     .where('id', '=', userId)

@@ -1,15 +1,17 @@
+import { requireNetwork } from '../access/guard.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Analysis } from '../face/pipeline.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
 import type { Gallery, Identification } from '../gallery/gallery.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { invalidField } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
-import { isInNetworks } from '../shared/networks.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { type Decision, decide, type Liveness, type PadPolicy, type PunchType, type Rules } from './decide.ts'
+import { type PictureDeps, savePicture, toKeptJpeg } from './pictures.ts'
 import {
   type Answer,
   findKiosk,
@@ -26,10 +28,10 @@ import {
 } from './records.ts'
 import type { Checked } from './schema.ts'
 
-export interface CheckInDeps {
-  db: Database
+export interface CheckInDeps extends PictureDeps {
   engine: FaceEngine
   gallery: Gallery
+  ledger: Pick<Ledger, 'punches'>
   queue: WorkQueue
   clock: Clock
   log: Logger
@@ -82,15 +84,17 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   const { db, clock } = deps
   const now = clock.now()
   const { idempotency, capturedAt } = request
-  const { remembered } = await admit(db, request)
+  const { remembered, keepPictures } = await admit(db, request)
   if (remembered) return replayed(remembered, request)
   if (capturedAt) requireRecent(capturedAt, now)
   try {
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
-    const analysis = await deps.queue.run(`kiosk ${request.deviceId}`, () =>
-      deps.engine.analyse(request.image),
-    )
-    return await decideAndStore(deps, request, analysis, now)
+    const { analysis, jpeg } = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
+      const analysis = await deps.engine.analyse(request.image)
+      const jpeg = keepPictures && analysis.kind === 'face' ? await toKeptJpeg(request.image) : undefined
+      return { analysis, jpeg }
+    })
+    return await decideAndStore(deps, request, analysis, jpeg, now)
   } catch (error) {
     if (idempotency && error instanceof AppError && error.status < 500)
       await rememberRefusal(deps, request.deviceId, idempotency, error, now)
@@ -108,11 +112,7 @@ export async function admit(
   if (!kiosk)
     throw new AppError('unknown_device', `The device ${deviceId} is not registered. Register it first.`)
   if (!kiosk.isActive) throw new AppError('device_inactive', `The device ${deviceId} is deactivated.`)
-  if (address !== undefined && !isInNetworks(address, kiosk.allowedNetworks))
-    throw new AppError(
-      'network_not_allowed',
-      "Kiosks of this site may not call from this address. An administrator can add it to the site's networks.",
-    )
+  if (address !== undefined) requireNetwork(address, kiosk.allowedNetworks)
   return kiosk
 }
 
@@ -137,6 +137,8 @@ async function decideAndStore(
   deps: CheckInDeps,
   request: CheckRequest,
   analysis: Analysis,
+  /** The picture, where it is kept. */
+  jpeg: Uint8Array | undefined,
   now: Date,
 ): Promise<CheckResult> {
   const at = request.capturedAt ?? now
@@ -163,31 +165,69 @@ async function decideAndStore(
   const first = decide(evidence, rules)
   // What cannot be compared leaves nothing behind.
   refuse(first, analysis)
+  const shown = first.outcome === 'identified' ? first.employeeId : undefined
+  const picture = jpeg && (await keepPicture(deps, jpeg, shown))
+  try {
+    const result = await decideInTurn()
+    if (picture !== undefined && result.replayed) await deps.photos.remove([picture])
+    return result
+  } catch (error) {
+    // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
+    if (picture !== undefined && error instanceof AppError) await deps.photos.remove([picture])
+    throw error
+  }
 
-  return deps.db.transaction().execute(async (trx) => {
-    // Of two requests with one key the second waits here, and finds what the first was answered.
-    if (request.idempotency) await lockKey(trx, request.deviceId, request.idempotency.key)
-    // Once more: the kiosk may have been removed while the networks ran.
-    const kiosk = await admit(trx, request, true)
-    if (kiosk.remembered) return replayed(kiosk.remembered, request)
-    const requested = request.requested ?? (kiosk.direction === 'AUTO' ? 'IN' : kiosk.direction)
-    const timeZone = kiosk.timeZone ?? deps.timeZone
-    const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
-    const person = best && (await lockActivePerson(trx, best.employeeId))
-    const last =
-      person && (await lastPunch(trx, best.employeeId, requested, at, timeZone, deps.duplicateWindowMs))
-    const decision = best
-      ? decide({ ...evidence, requested, candidateIsActive: person !== undefined, lastPunch: last }, rules)
-      : first
-    const conclusion = { analysis, found: found!, rules, decision, last, requested, timeZone, at, now }
-    const answer = await store(trx, deps, request, conclusion)
-    if (request.idempotency) {
-      const { key, requestHash } = request.idempotency
-      const body = answer as Checked
-      await remember(trx, request.deviceId, key, { requestHash, answer: { status: 200, body } }, now)
-    }
-    return { answer, replayed: false }
-  })
+  async function decideInTurn(): Promise<CheckResult> {
+    return deps.ledger.punches(async (trx) => {
+      // Of two requests with one key the second waits here, and finds what the first was answered.
+      if (request.idempotency) await lockKey(trx, request.deviceId, request.idempotency.key)
+      // Once more: the kiosk may have been removed while the networks ran.
+      const kiosk = await admit(trx, request, true)
+      if (kiosk.remembered) return replayed(kiosk.remembered, request)
+      const requested = request.requested ?? (kiosk.direction === 'AUTO' ? 'IN' : kiosk.direction)
+      const timeZone = kiosk.timeZone ?? deps.timeZone
+      const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
+      const person = best && (await lockActivePerson(trx, best.employeeId))
+      const last =
+        person && (await lastPunch(trx, best.employeeId, requested, at, timeZone, deps.duplicateWindowMs))
+      const decision = best
+        ? decide({ ...evidence, requested, candidateIsActive: person !== undefined, lastPunch: last }, rules)
+        : first
+      const conclusion = {
+        analysis,
+        found: found!,
+        rules,
+        decision,
+        last,
+        requested,
+        timeZone,
+        at,
+        now,
+        picture,
+      }
+      const answer = await store(trx, deps, request, conclusion)
+      if (request.idempotency) {
+        const { key, requestHash } = request.idempotency
+        const body = answer as Checked
+        await remember(trx, request.deviceId, key, { requestHash, answer: { status: 200, body } }, now)
+      }
+      return { answer, replayed: false }
+    })
+  }
+}
+
+/** A person's time counts, whatever becomes of the picture: what cannot be written is logged. */
+async function keepPicture(
+  deps: CheckInDeps,
+  jpeg: Uint8Array,
+  employeeId: string | undefined,
+): Promise<string | undefined> {
+  try {
+    return await savePicture(deps, jpeg, employeeId)
+  } catch (error) {
+    deps.log.error({ err: error }, 'the picture of a check could not be kept')
+    return undefined
+  }
 }
 
 function refuse(decision: Decision, analysis: Analysis): void {
@@ -236,6 +276,8 @@ interface Conclusion {
   /** When the punch counts. */
   at: Date
   now: Date
+  /** The file of the picture, where it is kept. */
+  picture: string | undefined
 }
 
 /** Writes the decision record and, where somebody was identified, the punch. */
@@ -245,7 +287,7 @@ async function store(
   request: CheckRequest,
   conclusion: Conclusion,
 ): Promise<CheckAnswer> {
-  const { found, decision, last, timeZone, at, now } = conclusion
+  const { found, decision, last, timeZone, at, now, picture } = conclusion
   const [best] = found.candidates
   const record: NewDecision = {
     deviceId: request.deviceId,
@@ -256,6 +298,7 @@ async function store(
     calibrationId: found.calibrationId,
     duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
     record: describe(request, conclusion),
+    picture,
     now,
   }
   const base = { success: true as const, liveness: LIVENESS }

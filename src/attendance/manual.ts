@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { DatabaseTransaction } from '../database/tables.ts'
+import { type Change, note } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { invalidField } from '../shared/http.ts'
@@ -10,13 +11,13 @@ import { findKiosk, lastPunch, lockPerson } from './records.ts'
 import type { correctionSchema, manualSchema } from './schema.ts'
 
 export interface ManualDeps {
-  db: Database
+  change: Change
   clock: Clock
   duplicateWindowMs: number
 }
 
 /** Who vouches for a punch that no face led to, as `callerId` names them, and what they may see. */
-export interface Author {
+export interface Voucher {
   enteredBy: string
   view: View
 }
@@ -28,14 +29,14 @@ type PunchRow = NonNullable<Awaited<ReturnType<typeof findPunch>>>
  * `duplicate_punch` (the person has it already), or `invalid_request` for a time to come.
  */
 export async function enterPunch(
-  { db, clock, duplicateWindowMs }: ManualDeps,
+  { change, clock, duplicateWindowMs }: ManualDeps,
   entry: z.infer<typeof manualSchema>,
-  { enteredBy, view }: Author,
+  { enteredBy, view }: Voucher,
 ): Promise<PunchRow> {
   const now = clock.now()
   const { employee_id, device_id = null, attendance_type, timestamp, notes } = entry
   refuseFuture(timestamp, now)
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     if (device_id !== null && !(await findKiosk(trx, device_id, undefined, true)))
       throw new AppError('device_not_found', `There is no device ${device_id}.`)
     if (!(await lockPerson(trx, employee_id)))
@@ -64,18 +65,19 @@ export async function enterPunch(
 
 /**
  * Puts a new row in the place of a punch, or takes it away; the old row stays as it is. Rejects with `punch_not_found`,
- * `already_corrected` where another row has its place already, or `invalid_request`.
+ * `already_corrected` where another row has its place already, `duplicate_punch` where the person has such a punch at
+ * that time besides it, or `invalid_request`.
  */
 export async function correctPunch(
-  { db, clock }: ManualDeps,
+  { change, clock, duplicateWindowMs }: ManualDeps,
   id: number,
   correction: z.infer<typeof correctionSchema>,
-  { enteredBy, view }: Author,
+  { enteredBy, view }: Voucher,
 ): Promise<PunchRow> {
   const now = clock.now()
   const { notes } = correction
   if (correction.timestamp) refuseFuture(correction.timestamp, now)
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     const seen = await requirePunch(trx, id, view)
     // Of two corrections at once the second waits here, and then finds the first.
     await lockPerson(trx, seen.employee_id)
@@ -94,6 +96,10 @@ export async function correctPunch(
       attendance_type === old.attendance_type &&
       is_void === old.is_void
     if (same) throw new AppError('invalid_request', 'The punch is already as it is asked to be.')
+    if (!is_void) {
+      const corrected = { employee_id: old.employee_id, attendance_type, timestamp }
+      await refuseDuplicate(trx, corrected, view, duplicateWindowMs, id)
+    }
     return writePunch(trx, {
       decision: {
         kind: 'correction',
@@ -135,14 +141,19 @@ async function requirePunch(trx: DatabaseTransaction, id: number, view: View): P
   return found
 }
 
-/** A form that is sent twice must not pay twice. */
+/** A form that is sent twice must not pay twice. `besides`: the punch that is about to be corrected. */
 async function refuseDuplicate(
   trx: DatabaseTransaction,
-  { employee_id, attendance_type, timestamp }: z.infer<typeof manualSchema>,
+  {
+    employee_id,
+    attendance_type,
+    timestamp,
+  }: Pick<PunchRow, 'employee_id' | 'attendance_type' | 'timestamp'>,
   { timeZone }: View,
   windowMs: number,
+  besides?: number,
 ): Promise<void> {
-  const last = await lastPunch(trx, employee_id, attendance_type, timestamp, timeZone, windowMs)
+  const last = await lastPunch(trx, employee_id, attendance_type, timestamp, timeZone, windowMs, besides)
   if (!last || timestamp.getTime() - last.at.getTime() > windowMs) return
   throw new AppError(
     'duplicate_punch',
@@ -171,7 +182,7 @@ interface NewRow {
   view: View
 }
 
-/** Writes what vouches for a punch, and the punch. */
+/** Writes what vouches for a punch, the punch, and both into the audit log. */
 async function writePunch(trx: DatabaseTransaction, { decision, punch, view }: NewRow): Promise<PunchRow> {
   const { id: decision_id } = await trx
     .insertInto('decisions')
@@ -190,5 +201,12 @@ async function writePunch(trx: DatabaseTransaction, { decision, punch, view }: N
     .values({ ...punch, decision_id })
     .returning('id')
     .executeTakeFirstOrThrow()
+  const { before, after = asRecorded({ ...punch, is_void: false }) } = decision.record
+  await note(trx, {
+    action: decision.outcome,
+    subject_kind: 'attendance',
+    subject: punch.employee_id,
+    details: { punch: id, corrects: punch.corrects, before, after, notes: punch.notes },
+  })
   return requirePunch(trx, id, view)
 }

@@ -1,7 +1,7 @@
 import { type SqlBool, sql } from 'kysely'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { Page } from '../shared/paging.ts'
-import type { PunchQuery } from './schema.ts'
+import type { ExportQuery, PunchFilters, PunchQuery } from './schema.ts'
 
 /** Whose punches may be seen, and the time zone of the sites that name none. */
 export interface View {
@@ -53,8 +53,21 @@ export const isEffective = sql<SqlBool>`(NOT attendance.is_void
 
 /** The punches of one page and how many there are in all. */
 export async function listPunches(db: Database, query: PunchQuery, view: View) {
-  let matching = punchesIn(db, view)
+  let matching = filtered(punchesIn(db, view), query, view)
   if (query.include === 'effective') matching = matching.where(isEffective)
+  const order = query.sort === 'timestamp' ? 'asc' : 'desc'
+  const punches = await matching
+    .select(columns)
+    .orderBy('attendance.timestamp', order)
+    .orderBy('attendance.id', order)
+    .limit(query.limit)
+    .offset(query.skip)
+    .execute()
+  return { punches, total: await count(matching) }
+}
+
+function filtered(punches: ReturnType<typeof punchesIn>, query: PunchFilters, view: View) {
+  let matching = punches
   if (query.employee_id) matching = matching.where('attendance.employee_id', '=', query.employee_id)
   if (query.device_id) matching = matching.where('attendance.device_id', '=', query.device_id)
   if (query.attendance_type)
@@ -70,15 +83,48 @@ export async function listPunches(db: Database, query: PunchQuery, view: View) {
       .where(sql<SqlBool>`attendance.timestamp BETWEEN ${day} - 2 AND ${day} + 3`)
       .where(sql<SqlBool>`${dayOf(sql.ref('attendance.timestamp'), siteZone(view.timeZone))} = ${day}`)
   }
-  const order = query.sort === 'timestamp' ? 'asc' : 'desc'
-  const punches = await matching
-    .select(columns)
-    .orderBy('attendance.timestamp', order)
-    .orderBy('attendance.id', order)
-    .limit(query.limit)
-    .offset(query.skip)
-    .execute()
-  return { punches, total: await count(matching) }
+  return matching
+}
+
+const EXPORT_PAGE = 500
+
+/**
+ * Every punch that matches, oldest first, as they are when it begins: what is entered or corrected meanwhile is left
+ * out. No connection is held in between. `count` is how many there are.
+ */
+export async function everyPunch(db: Database, query: ExportQuery, view: View) {
+  const upTo = await newestPunch(db)
+  const asOf = sql<SqlBool>`attendance.id <= ${upTo}`
+  const uncorrected = sql<SqlBool>`NOT attendance.is_void AND NOT EXISTS (SELECT FROM attendance AS correction
+    WHERE correction.corrects = attendance.id AND correction.id <= ${upTo})`
+  let matching = filtered(punchesIn(db, view), query, view).where(asOf)
+  if (query.include === 'effective') matching = matching.where(uncorrected)
+
+  async function* read() {
+    // As a text: a time of the database is finer than one here.
+    for (let last = { exact_time: '-infinity', id: 0 }; ; ) {
+      const page = await matching
+        .select(columns)
+        .select(['employees.department', 'sites.name as site'])
+        .select(siteZone(view.timeZone).as('time_zone'))
+        .select(sql<string>`attendance.timestamp::text`.as('exact_time'))
+        .select(
+          sql<string>`to_char(attendance.timestamp AT TIME ZONE ${siteZone(view.timeZone)},
+            'YYYY-MM-DD"T"HH24:MI:SS"Z"')`.as('wall_time'),
+        )
+        .where(
+          sql<SqlBool>`(attendance.timestamp, attendance.id) > (${last.exact_time}::timestamptz, ${last.id}::integer)`,
+        )
+        .orderBy('attendance.timestamp')
+        .orderBy('attendance.id')
+        .limit(EXPORT_PAGE)
+        .execute()
+      yield* page
+      if (page.length < EXPORT_PAGE) return
+      last = page.at(-1)!
+    }
+  }
+  return { count: await count(matching), punches: read() }
 }
 
 async function count(matching: ReturnType<typeof punchesIn>): Promise<number> {

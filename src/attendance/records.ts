@@ -14,6 +14,8 @@ export interface Kiosk {
   timeZone: string | null
   /** CIDR blocks that the kiosks of its site call from; empty means any. */
   allowedNetworks: string[]
+  /** Whether its site keeps the pictures of check-ins. */
+  keepPictures: boolean
   remembered: Remembered | undefined
 }
 
@@ -38,6 +40,7 @@ export async function findKiosk(
       'devices.direction',
       'sites.time_zone as timeZone',
       'sites.allowed_networks as allowedNetworks',
+      'sites.keep_pictures as keepPictures',
       'known.request_hash',
       'known.answer',
     ])
@@ -84,7 +87,8 @@ export interface Punch {
 
 /**
  * The person's last punch that counts, of one type or (AUTO) of any, and whether it is of the same day in `timeZone`.
- * As seen from `at`, which may be in the past: what came later than the duplicate window is left out.
+ * As seen from `at`, which may be in the past: what came later than the duplicate window is left out, and so is the punch
+ * numbered `besides`.
  */
 export async function lastPunch(
   trx: DatabaseTransaction,
@@ -93,6 +97,7 @@ export async function lastPunch(
   at: Date,
   timeZone: string,
   duplicateWindowMs: number,
+  besides = 0,
 ): Promise<Punch | undefined> {
   const day = (time: unknown) => sql`(${time} AT TIME ZONE ${timeZone})::date`
   const punches = trx
@@ -106,6 +111,7 @@ export async function lastPunch(
     ])
     .where('employee_id', '=', employeeId)
     .where('timestamp', '<=', new Date(at.getTime() + duplicateWindowMs))
+    .where('id', '<>', besides)
     .where(isEffective)
     .orderBy('timestamp', 'desc')
     .orderBy('id', 'desc')
@@ -123,6 +129,8 @@ export interface NewDecision {
   calibrationId: number | null
   duplicateOf: number | null
   record: Record<string, unknown>
+  /** The file of the picture, where it is kept. */
+  picture: string | undefined
   now: Date
 }
 
@@ -146,7 +154,7 @@ function decisionRow(decision: NewDecision) {
 export async function insertDecision(trx: DatabaseTransaction, decision: NewDecision): Promise<number> {
   const { id } = await trx
     .insertInto('decisions')
-    .values(decisionRow(decision))
+    .values({ ...decisionRow(decision), image_path: decision.picture })
     .returning('id')
     .executeTakeFirstOrThrow()
   return id
@@ -183,6 +191,7 @@ export async function insertPunch(
           attendance_type: punch.type,
           confidence_score: punch.confidence,
           liveness: punch.liveness,
+          image_path: decision.picture,
           decision_id: selectFrom('decision').select('id'),
         }))
         .returning('id'),

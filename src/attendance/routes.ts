@@ -1,16 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { callerId, visibleDepartments } from '../access/caller.ts'
+import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
 import { requireOwnDevice } from '../access/guard.ts'
 import { findDevice } from '../devices/records.ts'
 import { devicePath } from '../devices/schema.ts'
 import { employeePath } from '../employees/schema.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
 import { admit, type CheckInDeps, type CheckRequest, checkIn } from './check-in.ts'
-import { type Author, correctPunch, enterPunch, type ManualDeps } from './manual.ts'
+import { exportPunches } from './export.ts'
+import { correctPunch, enterPunch, type Voucher } from './manual.ts'
+import { readPicture } from './pictures.ts'
 import { findPunch, listPunches, personExists, today, type View } from './punches.ts'
 import {
   allPunchesQuery,
@@ -20,6 +23,7 @@ import {
   checkedSchema,
   checkForm,
   correctionSchema,
+  exportQuery,
   idempotencyHeaders,
   manualSchema,
   type PunchQuery,
@@ -36,11 +40,13 @@ import { openStreams } from './stream.ts'
 const tags = ['Attendance']
 const punchList = { 200: z.array(punchSchema), ...problems }
 
-export interface AttendanceDeps extends CheckInDeps, ManualDeps {}
+export interface AttendanceDeps extends CheckInDeps {
+  ledger: Ledger
+}
 
 /** Check-ins and the punches that they left. */
 export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
-  const { db, queue, clock, timeZone } = deps
+  const { db, queue, clock, timeZone, ledger, duplicateWindowMs } = deps
   const streams = openStreams(db)
   app.addHook('preClose', async () => streams.close())
 
@@ -206,7 +212,6 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
     '/attendance/stream',
     {
       config: { access: 'attendance:read' },
-      exposeHeadRoute: false,
       schema: {
         tags,
         summary: 'New punches as they are written, as server-sent events',
@@ -217,7 +222,34 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
         response: { 200: z.any().describe('text/event-stream'), ...problems },
       },
     },
-    async (request, reply) => streams.send(reply, viewOf(request), request.headers['last-event-id']),
+    async (request, reply) => {
+      // Who asks with HEAD learns what it would be, without one.
+      if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send('')
+      return streams.send(reply, callerId(request.caller), viewOf(request), request.headers['last-event-id'])
+    },
+  )
+
+  app.get(
+    '/attendance/export',
+    {
+      config: { access: 'attendance:read' },
+      schema: {
+        tags,
+        summary: 'Punches as CSV or XLSX, oldest first',
+        description:
+          'Filters as the list does, at most a year at once, without pages. `time` is that of the clock on the wall in ' +
+          '`time_zone`. A text that a spreadsheet program would take for a formula stands behind an apostrophe.',
+        querystring: exportQuery,
+        response: {
+          200: z.any().describe('text/csv with semicolons and a byte order mark, or XLSX'),
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const change = ledger.by(authorOf(request))
+      return exportPunches(db, change, reply, request.query, viewOf(request), clock.now())
+    },
   )
 
   app.get(
@@ -239,6 +271,24 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
     },
   )
 
+  app.get(
+    '/attendance/:id/image',
+    {
+      config: { access: 'biometrics:read' },
+      schema: {
+        tags,
+        summary: 'The picture of the check that made a punch, where its site keeps pictures',
+        description: 'Of a correction, that of the punch that it corrects.',
+        params: punchPath,
+        response: { 200: z.any().describe('image/jpeg'), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const jpeg = await readPicture(deps, request.params.id, viewOf(request), clock.now())
+      return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+    },
+  )
+
   app.post(
     '/attendance/manual',
     {
@@ -251,7 +301,7 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       },
     },
     async (request, reply) => {
-      const punch = await enterPunch(deps, request.body, authorOf(request))
+      const punch = await enterPunch(changing(request), request.body, voucherOf(request))
       return reply.code(201).send(punch)
     },
   )
@@ -270,13 +320,18 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       },
     },
     async (request, reply) => {
-      const punch = await correctPunch(deps, request.params.id, request.body, authorOf(request))
+      const punch = await correctPunch(changing(request), request.params.id, request.body, voucherOf(request))
       return reply.code(201).send(punch)
     },
   )
 
   const viewOf = ({ caller }: FastifyRequest): View => ({ departments: visibleDepartments(caller), timeZone })
-  const authorOf = (request: FastifyRequest): Author => ({
+  const changing = (request: FastifyRequest) => ({
+    change: ledger.by(authorOf(request)),
+    clock,
+    duplicateWindowMs,
+  })
+  const voucherOf = (request: FastifyRequest): Voucher => ({
     enteredBy: callerId(request.caller),
     view: viewOf(request),
   })

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { deviceId } from '../devices/schema.ts'
 import { employeeId } from '../employees/schema.ts'
+import { fileQuery } from '../employees/spreadsheet.ts'
 import { livenessSchema } from '../gallery/schema.ts'
-import { optionalText, text, uploadedFile } from '../shared/http.ts'
+import { optionalText, rowNumber, text, uploadedFile, wholeNumber } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
 
 export const punchType = z.enum(['IN', 'OUT'])
@@ -88,15 +89,7 @@ export const correctionSchema = z
     error: 'cannot come with a timestamp or an attendance_type',
   })
 
-const LARGEST_ID = 2 ** 31 - 1
-
-export const punchPath = z.object({
-  id: z
-    .string()
-    .regex(/^[1-9][0-9]{0,9}$/, { error: 'must be the number of a punch' })
-    .transform(Number)
-    .refine((id) => id <= LARGEST_ID, { error: 'must be the number of a punch' }),
-})
+export const punchPath = z.object({ id: rowNumber('a punch') })
 
 export const idempotencyHeaders = z.looseObject({
   'idempotency-key': z
@@ -163,20 +156,14 @@ export const punchSchema = z
     decision_id: z.number(),
     image_path: z.string().nullable(),
     notes: z.string().nullable(),
-    kind: z.enum(['face', 'manual', 'correction']).describe('What led to the punch'),
+    kind: z.enum(['face', 'manual', 'correction', 'import']).describe('What led to the punch'),
     corrects: z.number().nullable().describe('The punch that this one takes the place of'),
     is_void: z.boolean().describe('The corrected punch does not count, and nothing in its place'),
     superseded_by: z.number().nullable().describe('The correction that takes the place of this one'),
   })
   .meta({ id: 'Attendance' })
 
-const siteNumber = { error: 'must be the number of a site' }
-const siteId = z.coerce
-  .number(siteNumber)
-  .int(siteNumber)
-  .min(1, siteNumber)
-  .max(LARGEST_ID, siteNumber)
-  .describe('The site of the kiosk, or of the person where there is no kiosk')
+const siteId = rowNumber('a site').describe('The site of the kiosk, or of the person where there is no kiosk')
 
 export const punchQuery = pageQuery.extend({
   from: time.optional().describe('Not before this time'),
@@ -205,13 +192,30 @@ export const allPunchesQuery = punchQuery.extend({
 })
 
 export type PunchQuery = z.infer<typeof allPunchesQuery>
+export type PunchFilters = Omit<PunchQuery, 'limit' | 'skip' | 'sort' | 'include'>
+
+const YEAR_MS = 366 * 24 * 3_600_000
+
+export const exportQuery = allPunchesQuery
+  .omit({ limit: true, skip: true, sort: true })
+  .extend(fileQuery)
+  .refine(({ from, date }) => from !== undefined || date !== undefined, {
+    path: ['from'],
+    error: 'must say where the export begins, unless date names its day',
+  })
+  .refine(({ from, to }) => from === undefined || to === undefined || Date.parse(from) < Date.parse(to), {
+    path: ['to'],
+    error: 'must be later than from',
+  })
+  .refine(({ from, to }) => !from || !to || Date.parse(to) - Date.parse(from) <= YEAR_MS, {
+    path: ['to'],
+    error: 'is more than a year after from: export the years one by one',
+  })
+
+export type ExportQuery = z.infer<typeof exportQuery>
 
 export const streamHeaders = z.looseObject({
-  'last-event-id': z
-    .string()
-    .regex(/^[0-9]{1,10}$/, { error: 'must be the number of a punch' })
-    .transform(Number)
-    .refine((id) => id <= LARGEST_ID, { error: 'must be the number of a punch' })
+  'last-event-id': wholeNumber(0, 2_147_483_647, 'must be the number of a punch')
     .optional()
     .describe('The last punch that was seen; the stream goes on after it'),
 })

@@ -9,14 +9,16 @@ import { newestPunch, punchesAfter, type View } from './punches.ts'
 export interface PunchStreams {
   /**
    * Answers with server-sent events: the punches after number `after`, or from now on. Resolves when the stream ends;
-   * rejects with `overloaded` when there are too many.
+   * rejects with `too_many_requests` when the caller has too many, `overloaded` when all together have.
    */
-  send(reply: FastifyReply, view: View, after: number | undefined): Promise<void>
+  send(reply: FastifyReply, caller: string, view: View, after: number | undefined): Promise<void>
   /** Ends them all. */
   close(): void
 }
 
 const MAX_STREAMS = 100
+/** A person has a page open here and there; whoever has more must not take those of everybody else. */
+const MAX_STREAMS_PER_CALLER = 5
 const POLL_MS = 2000
 /** Proxies cut off what is silent for long. */
 const POLLS_PER_HEARTBEAT = 7
@@ -29,13 +31,20 @@ const PAGE = 100
 
 /** The streams of one process. They ask the database, because another process may have written the punch. */
 export function openStreams(db: Database): PunchStreams {
-  const streams = new Set<AbortController>()
+  /** Each with whose it is. */
+  const streams = new Map<AbortController, string>()
   return {
-    async send(reply, view, after) {
+    async send(reply, caller, view, after) {
+      const theirs = [...streams.values()].filter((one) => one === caller).length
+      if (theirs >= MAX_STREAMS_PER_CALLER)
+        throw new AppError(
+          'too_many_requests',
+          `You have ${MAX_STREAMS_PER_CALLER} streams already. Close one of them first.`,
+        )
       if (streams.size >= MAX_STREAMS)
         throw new AppError('overloaded', `There are ${MAX_STREAMS} streams already. Try again later.`)
       const ending = new AbortController()
-      streams.add(ending)
+      streams.set(ending, caller)
       try {
         const start = after ?? (await newestPunch(db))
         const { raw } = reply
@@ -53,7 +62,7 @@ export function openStreams(db: Database): PunchStreams {
       }
     },
     close() {
-      for (const stream of streams) stream.abort()
+      for (const stream of streams.keys()) stream.abort()
     },
   }
 }

@@ -4,15 +4,16 @@ import pg from 'pg'
 import type { Logger } from '../shared/log.ts'
 import { openEmbedded } from './embedded.ts'
 import { codeOf, isConnectionError } from './errors.ts'
+import { withoutSilence } from './silence.ts'
 import type { Database, Tables } from './tables.ts'
 
 const startPatienceMs = 15_000
 const retryIntervalMs = 500
-const connectTimeoutMs = 5_000
+// Whoever stands at a door waits for no more than 2 s, even where the database cannot serve them.
+const connectTimeoutMs = 1_200
+const lockTimeoutMs = 1_200
 const statementTimeoutMs = 10_000
 const idleInTransactionTimeoutMs = 30_000
-/** A server whose machine vanished says nothing any more; longer than any statement may take. */
-const silenceTimeoutMs = 60_000
 
 export interface OpenDatabase {
   db: Database
@@ -37,31 +38,27 @@ export async function openDatabase(options: {
 }
 
 async function openServer(url: string, log?: Logger): Promise<OpenDatabase> {
-  const pool = new pg.Pool({
+  const settings = {
     connectionString: url,
     application_name: 'rollcall',
-    max: 10,
-    maxLifetimeSeconds: 300,
-    idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     statement_timeout: statementTimeoutMs,
+    lock_timeout: lockTimeoutMs,
     idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
     // The embedded database runs in UTC as well.
     options: '-c timezone=UTC',
-  })
+  }
+  const pool = new pg.Pool({ ...settings, max: 10, maxLifetimeSeconds: 300, idleTimeoutMillis: 30_000 })
   // Without listeners, the loss of a connection would end the process. The pool replaces it, and a caller
   // who waits for an answer gets the error.
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     client.on('error', (error) => log?.warn({ err: error }, 'a database connection was lost'))
-    const { stream } = (client as unknown as { connection: { stream: import('node:net').Socket } }).connection
-    stream.setTimeout(silenceTimeoutMs, () =>
-      stream.destroy(Object.assign(new Error('the database fell silent'), { code: 'ETIMEDOUT' })),
-    )
   })
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  const dialect = new PostgresDialect({ pool: withoutSilence(pool, settings, log) })
+  const db = new Kysely<Tables>({ dialect })
   try {
     const version = await waitForServer(db, url, log)
     return { db, kind: 'postgresql', version, close: () => db.destroy() }

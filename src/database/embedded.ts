@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
 import { createPgConfig } from '@electric-sql/pglite/node-postgres'
 import pg from 'pg'
@@ -23,6 +24,7 @@ const startParams = [
 /** How long a call waits for the only connection. */
 const waitMs = 20_000
 const restartIntervalMs = 5_000
+const restartPatienceMs = 1_000
 
 /** What Kysely needs of a pool. */
 export interface EmbeddedPool {
@@ -200,13 +202,21 @@ function restartingPool(first: Run, startAnew: () => Promise<Run>): EmbeddedPool
       if (Date.now() - lastRestart < restartIntervalMs) throw unavailable(failure)
       lastRestart = Date.now()
       abandon(run)
-      restart = startAnew().finally(() => {
-        restart = undefined
-      })
+      restart = startAnew()
+        .then((fresh) => {
+          run = fresh
+          return fresh
+        })
+        .finally(() => {
+          restart = undefined
+        })
     }
+    // Nobody at a door waits for it for long.
+    const late = sleep(restartPatienceMs, undefined, { ref: false }).then(() => {
+      throw unavailable(failure)
+    })
     try {
-      run = await restart
-      return run
+      return await Promise.race([restart, late])
     } catch (error) {
       throw unavailable(failure, error)
     }

@@ -4,6 +4,9 @@ import * as access from './migrations/0002-access.ts'
 import * as devices from './migrations/0003-devices.ts'
 import * as employees from './migrations/0004-employees.ts'
 import * as attendance from './migrations/0005-attendance.ts'
+import * as usersVersion from './migrations/0006-users-version.ts'
+import * as ledger from './migrations/0007-ledger.ts'
+import * as sealedBiometrics from './migrations/0008-sealed-biometrics.ts'
 import type { Database } from './tables.ts'
 
 /** All of them, in order. A list and not a folder, so that it is the same from src/ and from dist/. */
@@ -13,7 +16,13 @@ const migrations: Record<string, Migration> = {
   '0003-devices': devices,
   '0004-employees': employees,
   '0005-attendance': attendance,
+  '0006-users-version': usersVersion,
+  '0007-ledger': ledger,
+  '0008-sealed-biometrics': sealedBiometrics,
 }
+
+/** Names of all migrations of this program, in order. */
+export const migrationNames: readonly string[] = Object.keys(migrations)
 
 /** The key of the advisory lock that lets one process migrate at a time; any fixed number would do. */
 const migrationLock = 7_265_551
@@ -37,6 +46,18 @@ export async function migrateDown(db: Database): Promise<void> {
   await inTurn(db, (migrator) => migrator.migrateDown())
 }
 
+/**
+ * Brings the schema up to the migration `last`, or to this program's latest, inside the transaction that is open on
+ * this connection: with it all of that is undone. Throws when a migration fails.
+ */
+export async function migrateWithin(connection: Database, last?: string): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(${migrationLock})`.execute(connection)
+  const provider = { getMigrations: async () => migrations }
+  const migrator = new Migrator({ db: connection, provider, disableTransactions: true })
+  const { error } = await (last === undefined ? migrator.migrateToLatest() : migrator.migrateTo(last))
+  if (error !== undefined) throw error
+}
+
 /** Every migration of this program, and those of a newer one that the database holds, in order. Changes nothing. */
 export async function migrationStatus(db: Database): Promise<MigrationState[]> {
   const applied = await readApplied(db)
@@ -48,6 +69,7 @@ async function inTurn(db: Database, run: (migrator: Migrator) => Promise<Migrati
   await db.connection().execute(async (connection) => {
     // A big table takes longer than a request may, and so may the wait for another process that migrates.
     await sql`SET statement_timeout = 0`.execute(connection)
+    await sql`SET lock_timeout = 0`.execute(connection)
     // Kysely's own lock comes after it made its tables. Ours also covers that, and the look for a newer version.
     await sql`SELECT pg_advisory_lock(${migrationLock})`.execute(connection)
     try {
@@ -59,6 +81,7 @@ async function inTurn(db: Database, run: (migrator: Migrator) => Promise<Migrati
     } finally {
       await sql`SELECT pg_advisory_unlock(${migrationLock})`.execute(connection)
       await sql`RESET statement_timeout`.execute(connection)
+      await sql`RESET lock_timeout`.execute(connection)
     }
   })
 }

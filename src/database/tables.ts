@@ -23,6 +23,10 @@ export interface Tables {
   api_keys: ApiKeysTable
   login_failures: LoginFailuresTable
   consents: ConsentsTable
+  erasures: ErasuresTable
+  audit_log: AuditLogTable
+  ledger: LedgerTable
+  ledger_head: LedgerHeadTable
 }
 
 /** The pool, or the one connection of an open transaction: inside a transaction only the latter may be used. */
@@ -45,6 +49,23 @@ export interface EmployeesTable {
   site_id: Generated<number>
   /** Counts the changes, so that of two editors the second learns of the first. */
   version: Generated<number>
+  /** The key in the vault that their photos and templates are sealed with; null before the first photo and once erased. */
+  key_id: string | null
+}
+
+/** That a person's photos, templates and the key to them are gone: what an auditor is shown. */
+export interface ErasuresTable {
+  id: GeneratedAlways<number>
+  employee_id: string
+  key_id: string
+  at: Date
+  /** As `callerId` names them. */
+  by: string
+  reason: 'erase' | 'consent_withdrawn' | 'employment_ended' | 'purge' | 'retention' | 'restore'
+  photos: number
+  templates: number
+  /** The audit row that says so in the ledger. */
+  audit_id: string
 }
 
 /** That a person agreed to be recognised by face: to which text, when, and who wrote it down. */
@@ -121,6 +142,10 @@ export interface SamplesTable {
   size_bytes: number
   width_px: number
   height_px: number
+  /**
+   * HMAC-SHA-256 under the person's key of the upload's SHA-256: tells the same picture when it comes again, and proves
+   * nothing to a thief who has a picture of somebody.
+   */
   sha256: string
   quality_score: number
   created_from: 'ADMIN_UPLOAD' | 'ATTENDANCE'
@@ -132,7 +157,7 @@ export interface SamplesTable {
 export interface SampleEmbeddingsTable {
   sample_id: number
   pack: string
-  /** Float32, little-endian, not centred, so that the centring mean can be derived again from it. */
+  /** Sealed. Float32, little-endian, not centred, so that the centring mean can be derived again from it. */
   embedding_vector: Uint8Array
 }
 
@@ -162,18 +187,20 @@ export interface CalibrationsTable {
   id: GeneratedAlways<number>
   pack: string
   people: number
+  /** Float32, little-endian; sealed but for what an older version wrote. */
   mean: Uint8Array
+  is_sealed: Generated<boolean>
   /** employee_id of each cohort member; null while raw scores are used. */
   cohort: string[] | null
   created_at: Generated<Date>
 }
 
-/** Why a check ended as it did. Never changed once written. */
+/** Why a check ended as it did. Never changed once written, but for what is forgotten of `record` in time. */
 export interface DecisionsTable {
   id: GeneratedAlways<number>
   created_at: Generated<Date>
   device_id: string | null
-  kind: 'face' | 'manual' | 'correction'
+  kind: 'face' | 'manual' | 'correction' | 'import'
   outcome: string
   employee_id: string | null
   confidence: number | null
@@ -182,6 +209,8 @@ export interface DecisionsTable {
   /** The punch that this check repeated. */
   duplicate_of: number | null
   record: JSONColumnType<Record<string, unknown>>
+  /** The picture's file where the check made no punch and its site keeps pictures; see attendance.image_path. */
+  image_path: string | null
 }
 
 /** The punches. Never changed once written: a correction is a new row. */
@@ -201,6 +230,8 @@ export interface AttendanceTable {
   corrects: number | null
   /** The punch that this row corrects does not count, and nothing counts in its place. */
   is_void: Generated<boolean>
+  /** For the ledger's commitment to what is personal in the row. */
+  salt: Generated<string>
 }
 
 export interface IdempotencyKeysTable {
@@ -225,6 +256,8 @@ export interface NetworkLogsTable {
 export interface InstanceTable {
   only_one: Generated<boolean>
   id: Generated<string>
+  /** What the ledger's key makes of the id, so that wrong keys are refused; null until the first start. */
+  ledger_key_check: string | null
 }
 
 /** A place with its own time zone. Number 1 is made by the migration; devices and people belong to it at first. */
@@ -235,6 +268,11 @@ export interface SitesTable {
   time_zone: string | null
   /** CIDR blocks that the site's kiosks call from; empty means any. */
   allowed_networks: Generated<string[]>
+  /** Whether nobody is enrolled here without a consent on record. */
+  require_consent: Generated<boolean>
+  /** Whether the pictures of check-ins are kept, and for how many days. */
+  keep_pictures: Generated<boolean>
+  picture_days: Generated<number>
   version: Generated<number>
   created_at: Generated<Date>
   updated_at: Generated<Date>
@@ -256,6 +294,8 @@ export interface UsersTable {
   totp_confirmed: Generated<boolean>
   /** The time step of the last code that was taken: none is taken twice. */
   totp_last_step: string | null
+  /** One more with each change by an administrator. */
+  version: Generated<number>
   created_at: Generated<Date>
   updated_at: Generated<Date>
   last_login_at: Date | null
@@ -300,4 +340,37 @@ export interface LoginFailuresTable {
   key: string
   failures: number
   last_at: Date
+}
+
+/** Every change of people, devices, settings and keys, and every export. Triggers write it. */
+export interface AuditLogTable {
+  id: GeneratedAlways<string>
+  at: Date
+  /** As `callerId` names them; `server`, `cli`, or `sql:<user>` for a change past the program. */
+  by: string
+  /** insert, update, delete, or an act such as export. */
+  action: string
+  /** A table, or what the act was about. */
+  subject_kind: string
+  /** Which of them; null where it was let go. */
+  subject: string | null
+  details: JSONColumnType<Record<string, unknown>> | null
+  released: JSONColumnType<{ punches: number[]; audits: number[] }> | null
+  salt: Generated<string | null>
+}
+
+/** The chain over punches and audit rows. */
+export interface LedgerTable {
+  seq: string
+  kind: 'audit' | 'punch'
+  row_id: string
+  digest: Uint8Array
+  commitment: Uint8Array
+  mac: Uint8Array
+}
+
+export interface LedgerHeadTable {
+  only_one: Generated<boolean>
+  seq: string
+  mac: Uint8Array
 }

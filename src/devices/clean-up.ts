@@ -1,28 +1,37 @@
 import type { Database } from '../database/tables.ts'
+import { type Ledger, serverAuthor } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { App } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
 
 const MINUTE_MS = 60 * 1000
 const DAY_MS = 24 * 60 * 60 * 1000
-const LOG_DAYS = 30
 const COMMAND_DAYS = 7
+
+interface CleanUpDeps {
+  db: Database
+  ledger: Ledger
+  /** How long kiosks' requests are kept. */
+  logDays: number
+}
 
 /** Forgets what is past its time: the network log, commands and pairing codes. Returns how many of each. */
 export async function cleanUpDevices(
-  db: Database,
+  { db, ledger, logDays }: CleanUpDeps,
   now: Date,
 ): Promise<{ logs: number; commands: number; codes: number }> {
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS)
   const logs = await db
     .deleteFrom('network_logs')
-    .where('created_at', '<', daysAgo(LOG_DAYS))
+    .where('created_at', '<', daysAgo(logDays))
     .executeTakeFirst()
   const commands = await db
     .deleteFrom('device_commands')
     .where('created_at', '<', daysAgo(COMMAND_DAYS))
     .executeTakeFirst()
-  const codes = await db.deleteFrom('pairing_codes').where('expires_at', '<=', now).executeTakeFirst()
+  const codes = await ledger.by(serverAuthor)((trx) =>
+    trx.deleteFrom('pairing_codes').where('expires_at', '<=', now).executeTakeFirst(),
+  )
   return {
     logs: Number(logs.numDeletedRows),
     commands: Number(commands.numDeletedRows),
@@ -31,12 +40,12 @@ export async function cleanUpDevices(
 }
 
 /** Cleans up each minute for as long as the application is open. */
-export function cleanUpEachMinute(app: App, deps: { db: Database; clock: Clock; log: Logger }): void {
-  const { db, clock, log } = deps
+export function cleanUpEachMinute(app: App, deps: CleanUpDeps & { clock: Clock; log: Logger }): void {
+  const { clock, log } = deps
   let running = Promise.resolve()
   const cleanUp = async () => {
     try {
-      const removed = await cleanUpDevices(db, clock.now())
+      const removed = await cleanUpDevices(deps, clock.now())
       if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'cleaned up after devices')
     } catch (error) {
       log.error({ err: error }, 'cleaning up after devices failed')

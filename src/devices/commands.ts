@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
+import { type Change, note } from '../ledger/ledger.ts'
 import type { Page } from '../shared/paging.ts'
 import type { Acknowledgement, Command, CommandName } from './schema.ts'
 
@@ -16,16 +17,19 @@ const columns = [
 
 /** Queues a command; the device hears of it with its next heartbeat. */
 export async function queueCommand(
-  db: Database,
+  change: Change,
   deviceId: string,
   command: CommandName,
   now: Date,
 ): Promise<Command> {
-  return db
-    .insertInto('device_commands')
-    .values({ device_id: deviceId, command, created_at: now })
-    .returning(columns)
-    .executeTakeFirstOrThrow()
+  return change(async (trx) => {
+    await note(trx, { action: 'command', subject_kind: 'devices', subject: deviceId, details: { command } })
+    return trx
+      .insertInto('device_commands')
+      .values({ device_id: deviceId, command, created_at: now })
+      .returning(columns)
+      .executeTakeFirstOrThrow()
+  })
 }
 
 /** The commands that wait for a device, in the order in which they were given; from now on they count as sent. */

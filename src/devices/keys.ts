@@ -1,5 +1,6 @@
 import { hashToken, newToken } from '../access/tokens.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { Author, Change, Ledger } from '../ledger/ledger.ts'
 import { isDeleted, isNamed } from './records.ts'
 
 /**
@@ -7,8 +8,9 @@ import { isDeleted, isNamed } from './records.ts'
  * a device's next key ends the one before.
  */
 export async function kioskOfKey(
-  db: Database,
+  { db, ledger }: { db: Database; ledger: Ledger },
   keyHash: string,
+  author: Author,
 ): Promise<{ deviceId: string; allowedNetworks: string[] } | undefined> {
   const device = await db
     .selectFrom('devices')
@@ -19,11 +21,13 @@ export async function kioskOfKey(
     .executeTakeFirst()
   if (device?.next_key_hash === keyHash) {
     // Only while it still is the next one: a revocation or another rotation at this moment wins.
-    await db
-      .updateTable('devices')
-      .set({ key_hash: keyHash, next_key_hash: null })
-      .where('next_key_hash', '=', keyHash)
-      .execute()
+    await ledger.by({ ...author, by: `kiosk:${device.device_id}` })((trx) =>
+      trx
+        .updateTable('devices')
+        .set({ key_hash: keyHash, next_key_hash: null })
+        .where('next_key_hash', '=', keyHash)
+        .execute(),
+    )
   }
   return device && { deviceId: device.device_id, allowedNetworks: device.allowed_networks }
 }
@@ -35,12 +39,12 @@ export interface DeviceKey {
 
 /** Gives a device a key that is good at once; the one before is dead. Undefined when there is no such device. */
 export async function replaceKey(
-  db: Database | DatabaseTransaction,
+  trx: DatabaseTransaction,
   device: string,
   now: Date,
 ): Promise<DeviceKey | undefined> {
   const device_key = newToken('device')
-  const updated = await db
+  const updated = await trx
     .updateTable('devices')
     .set({ key_hash: hashToken(device_key), next_key_hash: null, key_created_at: now })
     .where(isNamed(device))
@@ -51,9 +55,13 @@ export async function replaceKey(
 }
 
 /** A new key beside the old one, which is good until the new one is used: the answer may be lost on its way. */
-export async function offerKey(db: Database, deviceId: string, now: Date): Promise<DeviceKey | undefined> {
+export async function offerKey(
+  trx: DatabaseTransaction,
+  deviceId: string,
+  now: Date,
+): Promise<DeviceKey | undefined> {
   const device_key = newToken('device')
-  const updated = await db
+  const updated = await trx
     .updateTable('devices')
     .set({ next_key_hash: hashToken(device_key), key_created_at: now })
     .where('device_id', '=', deviceId)
@@ -66,8 +74,8 @@ export async function offerKey(db: Database, deviceId: string, now: Date): Promi
 }
 
 /** Makes a device's keys and its pairing code worthless. False when there is no such device. */
-export async function revokeKey(db: Database, device: string): Promise<boolean> {
-  return db.transaction().execute(async (trx) => {
+export async function revokeKey(change: Change, device: string): Promise<boolean> {
+  return change(async (trx) => {
     const updated = await trx
       .updateTable('devices')
       .set({ key_hash: null, next_key_hash: null, key_created_at: null })

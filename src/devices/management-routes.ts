@@ -1,9 +1,12 @@
 import { z } from 'zod'
+import { authorOf } from '../access/caller.ts'
 import type { Database } from '../database/tables.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
-import { pageQuery, setPageHeaders } from '../shared/paging.ts'
+import { setPageHeaders } from '../shared/paging.ts'
+import { expectedVersions, ifMatch } from '../shared/version.ts'
 import { queueCommand } from './commands.ts'
 import { discover, lastScan, type Network, scan } from './discovery.ts'
 import { listNetworkLogs } from './network-log.ts'
@@ -13,6 +16,7 @@ import * as schema from './schema.ts'
 interface ManagementDeps {
   db: Database
   clock: Clock
+  ledger: Ledger
   network: Network
   /** Whether mDNS may be used. */
   discovery: boolean
@@ -25,7 +29,7 @@ const tags = ['Device management']
 
 /** What an administrator does to kiosks from afar: reset, configure, read their log, look for them. */
 export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
-  const { db, clock } = deps
+  const { db, clock, ledger } = deps
 
   app.post(
     '/device-management/reset/:device_id',
@@ -40,7 +44,7 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
     },
     async (request) => {
       const { device_id } = await requireActiveDevice(db, request.params.device_id)
-      const { id } = await queueCommand(db, device_id, 'reset', clock.now())
+      const { id } = await queueCommand(ledger.by(authorOf(request)), device_id, 'reset', clock.now())
       return { message: `The device ${device_id} will be reset at its next heartbeat`, command_id: id }
     },
   )
@@ -52,14 +56,20 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
       schema: {
         tags,
         summary: "Replace a kiosk's configuration; it gets it with its next heartbeat",
+        description: 'If-Match takes the ETag of the device, as PUT /devices/{device_id} does.',
         params: schema.devicePath,
+        headers: ifMatch,
         body: schema.settings,
         response: { 200: schema.configAnswer, ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { device_id } = request.params
-      const device = await updateDevice(db, device_id, { config: request.body })
+      const expected = expectedVersions(request.headers['if-match'])
+      const change = ledger.by(authorOf(request))
+      const device = await updateDevice(change, device_id, { config: request.body }, expected)
+      // The device's, as everywhere; `version` in the body is that of the configuration.
+      reply.header('etag', `"${device.version}"`)
       return {
         success: true as const,
         message: 'Device configuration updated',
@@ -76,7 +86,7 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
       schema: {
         tags,
         summary: 'What kiosks asked for, the newest first; with the refused attempts to be one',
-        querystring: pageQuery,
+        querystring: schema.logQuery,
         response: { 200: z.array(schema.logSchema), ...problems },
       },
     },
@@ -96,7 +106,7 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
         summary: 'What a kiosk asked for, the newest first',
         description: 'Kept for 30 days; an entry appears within a second or two.',
         params: schema.devicePath,
-        querystring: pageQuery,
+        querystring: schema.logQuery,
         response: { 200: z.array(schema.logSchema), ...problems },
       },
     },

@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Insertable, sql } from 'kysely'
+import { hasWords, sortedBy } from '../database/lists.ts'
 import type { Database, NetworkLogsTable } from '../database/tables.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { App } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
-import type { Page } from '../shared/paging.ts'
-import type { NetworkLog } from './schema.ts'
+import type { LogQuery, NetworkLog } from './schema.ts'
 
 type Entry = Insertable<NetworkLogsTable>
 
@@ -88,22 +88,25 @@ function deviceOf(request: FastifyRequest, reply: FastifyReply): string | null |
   return presentedKey || triedToPair ? null : undefined
 }
 
-/** Entries, the newest first, and how many there are in all; of one device, or of everything. */
+/** The entries of one page, and how many there are in all; of one device, or of everything. */
 export async function listNetworkLogs(
   db: Database,
   deviceId: string | undefined,
-  page: Page,
+  { limit, skip, from, to, action, result, ip_address, sort = '-created_at' }: LogQuery,
 ): Promise<{ logs: NetworkLog[]; total: number }> {
   const wanted = db
     .selectFrom('network_logs')
+    .where(hasWords(sql`action`, action ?? ''))
     .$if(deviceId !== undefined, (query) => query.where('device_id', '=', deviceId!))
-  const logs = await wanted
-    .selectAll()
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(page.limit)
-    .offset(page.skip)
-    .execute()
+    .$if(from !== undefined, (query) => query.where('created_at', '>=', new Date(from!)))
+    .$if(to !== undefined, (query) => query.where('created_at', '<', new Date(to!)))
+    .$if(result !== undefined, (query) => query.where('result', '=', result!))
+    .$if(ip_address != null, (query) => query.where('ip_address', '=', ip_address!))
+  const order = sortedBy(sort, {
+    created_at: sql`created_at`,
+    latency_ms: sql`coalesce(latency_ms, 0)`,
+  })
+  const logs = await wanted.selectAll().orderBy(order).limit(limit).offset(skip).execute()
   const { total } = await wanted.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
   return { logs, total }
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { hashToken } from '../access/tokens.ts'
-import type { Database } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { replaceKey } from './keys.ts'
 
@@ -11,7 +11,7 @@ export const CODE_S = 15 * 60
 
 /** A one-time code for a device, XXXX-XXXX; an earlier one is void. */
 export async function newPairingCode(
-  db: Database,
+  change: Change,
   deviceId: string,
   createdBy: number | null,
   now: Date,
@@ -23,11 +23,13 @@ export async function newPairingCode(
     created_by: createdBy,
     created_at: now,
   }
-  await db
-    .insertInto('pairing_codes')
-    .values({ ...row, device_id: deviceId })
-    .onConflict((conflict) => conflict.column('device_id').doUpdateSet(row))
-    .execute()
+  await change((trx) =>
+    trx
+      .insertInto('pairing_codes')
+      .values({ ...row, device_id: deviceId })
+      .onConflict((conflict) => conflict.column('device_id').doUpdateSet(row))
+      .execute(),
+  )
   return { code: `${letters.slice(0, 4)}-${letters.slice(4)}`, expires_at: row.expires_at }
 }
 
@@ -35,8 +37,8 @@ export async function newPairingCode(
  * Exchanges a code for the device's key, once; the device's earlier key is dead.
  * Throws `link_not_valid` for a wrong, used or expired code, and for one of a device that is deactivated.
  */
-export async function exchangeCode(db: Database, code: string, now: Date) {
-  return db.transaction().execute(async (trx) => {
+export async function exchangeCode(change: Change, code: string, now: Date) {
+  return change(async (trx) => {
     const codeHash = hashToken(lettersOf(code))
     // The device before its code, as whoever revokes or deletes locks them. Of several exchanges at once the first one
     // deletes the code, and the others find nothing.

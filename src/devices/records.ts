@@ -1,14 +1,17 @@
-import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import { type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { codeOf } from '../database/errors.ts'
+import { hasWords, plain, sortedBy } from '../database/lists.ts'
 import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { invalidField } from '../shared/http.ts'
-import type { Page } from '../shared/paging.ts'
 import { versionMismatch } from '../shared/version.ts'
-import { type Device, type DeviceChanges, deletedMark, type NewDevice } from './schema.ts'
+import { type Device, type DeviceChanges, type DeviceQuery, deletedMark, type NewDevice } from './schema.ts'
 
 /** A device as it is stored; its state also depends on the time, see `describeDevice`. */
 export type DeviceRow = Omit<Device, 'state'>
+
+const isPaired = sql<boolean>`(key_hash IS NOT NULL OR next_key_hash IS NOT NULL)`
 
 const columns = [
   'id',
@@ -23,7 +26,7 @@ const columns = [
   'config_version',
   'direction',
   'site_id',
-  sql<boolean>`(key_hash IS NOT NULL OR next_key_hash IS NOT NULL)`.as('paired'),
+  isPaired.as('paired'),
   'clock_skew_ms',
   'last_status',
   'app_version',
@@ -51,12 +54,20 @@ export const isDeleted = sql<SqlBool>`(NOT devices.is_active AND right(devices.n
 
 /** Registers a device, or a deleted one again. Undefined when the id is in use. Throws when there is no such site. */
 export async function registerDevice(
-  db: Database,
+  change: Change,
+  device: NewDevice,
+  now: Date,
+): Promise<DeviceRow | undefined> {
+  return change((trx) => insertDevice(trx, device, now)).catch(refuseUnknownSite)
+}
+
+async function insertDevice(
+  trx: DatabaseTransaction,
   device: NewDevice,
   now: Date,
 ): Promise<DeviceRow | undefined> {
   const { device_id, name = device_id, location = null, ip_address = null, direction, site_id } = device
-  return db
+  return trx
     .insertInto('devices')
     .values({
       device_id,
@@ -91,7 +102,6 @@ export async function registerDevice(
     )
     .returning(columns)
     .executeTakeFirst()
-    .catch(refuseUnknownSite)
 }
 
 /** The only row that a device refers to is its site. */
@@ -100,23 +110,39 @@ function refuseUnknownSite(error: unknown): never {
   throw error
 }
 
-/** The devices of one page, deleted ones included, and how many there are in all. */
+/** The devices of one page, deleted ones included, and how many there are in all; `now` decides on their states. */
 export async function listDevices(
   db: Database,
-  page: Page,
+  { limit, skip, is_active, paired, state, direction, site_id, search, sort }: DeviceQuery,
+  now: Date,
 ): Promise<{ devices: DeviceRow[]; total: number }> {
-  const devices = await db
+  const wanted = db
     .selectFrom('devices')
-    .select(columns)
-    .orderBy('id')
-    .limit(page.limit)
-    .offset(page.skip)
-    .execute()
-  const { total } = await db
-    .selectFrom('devices')
-    .select(sql<number>`count(*)::int`.as('total'))
-    .executeTakeFirstOrThrow()
+    .where(hasWords(sql`concat_ws(' ', name, device_id, location)`, search ?? ''))
+    .$if(is_active !== undefined, (query) => query.where('is_active', '=', is_active!))
+    .$if(paired !== undefined, (query) => query.where(isPaired, '=', paired!))
+    .$if(state !== undefined, (query) => query.where(isInState(state!, now)))
+    .$if(direction !== undefined, (query) => query.where('direction', '=', direction!))
+    .$if(site_id !== undefined, (query) => query.where('site_id', '=', site_id!))
+  const order = sortedBy(sort, {
+    name: sql`lower(${plain(sql`name`)}) COLLATE "C"`,
+    device_id: sql`device_id COLLATE "C"`,
+    created_at: sql`created_at`,
+    last_heartbeat: sql`coalesce(last_heartbeat, '-infinity')`,
+  })
+  const devices = await wanted.select(columns).orderBy(order).limit(limit).offset(skip).execute()
+  const { total } = await wanted.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
   return { devices, total }
+}
+
+/** What `stateOf` says, for the database. */
+function isInState(state: Device['state'], now: Date): RawBuilder<SqlBool> {
+  const ago = (ms: number) => new Date(now.getTime() - ms)
+  return {
+    online: sql<SqlBool>`last_heartbeat >= ${ago(LATE_MS)}`,
+    late: sql<SqlBool>`(last_heartbeat >= ${ago(OFFLINE_MS)} AND last_heartbeat < ${ago(LATE_MS)})`,
+    offline: sql<SqlBool>`(last_heartbeat IS NULL OR last_heartbeat < ${ago(OFFLINE_MS)})`,
+  }[state]
 }
 
 /** One device by its number or by its own id. */
@@ -144,7 +170,7 @@ export function unknownDevice(device: string): never {
 export function isNamed(device: string) {
   const largestNumber = 2 ** 31 - 1
   return (eb: ExpressionBuilder<Tables, 'devices'>) => {
-    if (!/^[0-9]+$/.test(device)) return eb('device_id', '=', device)
+    if (!/^[1-9][0-9]*$/.test(device)) return eb('device_id', '=', device)
     return eb('id', '=', Number(device) <= largestNumber ? Number(device) : 0)
   }
 }
@@ -154,13 +180,21 @@ export function isNamed(device: string) {
  * versions, undefined means any. Throws when there is no such device or site, or it has another version.
  */
 export async function updateDevice(
-  db: Database,
+  change: Change,
   device: string,
   changes: Partial<DeviceChanges>,
   expected?: readonly number[],
 ): Promise<DeviceRow> {
-  const { config, ...columnsToSet } = changes
-  const updated = await db
+  return change((trx) => writeChanges(trx, device, changes, expected)).catch(refuseUnknownSite)
+}
+
+async function writeChanges(
+  trx: DatabaseTransaction,
+  device: string,
+  { config, ...columnsToSet }: Partial<DeviceChanges>,
+  expected: readonly number[] | undefined,
+): Promise<DeviceRow> {
+  const updated = await trx
     .updateTable('devices')
     .set({
       ...columnsToSet,
@@ -175,9 +209,8 @@ export async function updateDevice(
     .$if(expected !== undefined, (query) => query.where(sql<SqlBool>`version = any(${expected}::integer[])`))
     .returning(columns)
     .executeTakeFirst()
-    .catch(refuseUnknownSite)
   if (updated) return updated
-  const found = await db
+  const found = await trx
     .selectFrom('devices')
     .select('id')
     .where(isNamed(device))
@@ -226,10 +259,10 @@ export async function recordHeartbeat(
 
 /** Deletes a device, or deactivates it where punches or decisions refer to it. */
 export async function deleteDevice(
-  db: Database,
+  change: Change,
   device: string,
 ): Promise<'deleted' | 'deactivated' | 'not_found'> {
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     // Locked before the question is asked: a check-in at this moment either is seen, or finds no device.
     const found = await trx
       .selectFrom('devices')
@@ -275,12 +308,14 @@ async function deactivate(trx: DatabaseTransaction, id: number, deviceId: string
 }
 
 /** Removes the deleted devices that nothing refers to any more. */
-export async function removeDeletedDevices(db: Database): Promise<number> {
-  const removed = await db
-    .deleteFrom('devices')
-    .where(isDeleted)
-    .where(({ not }) => not(isReferredTo))
-    .returning('id')
-    .execute()
+export async function removeDeletedDevices(change: Change): Promise<number> {
+  const removed = await change((trx) =>
+    trx
+      .deleteFrom('devices')
+      .where(isDeleted)
+      .where(({ not }) => not(isReferredTo))
+      .returning('id')
+      .execute(),
+  )
   return removed.length
 }

@@ -1,9 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import QRCode from 'qrcode'
 import { z } from 'zod'
+import { authorOf } from '../access/caller.ts'
 import { requireOwnDevice } from '../access/guard.ts'
 import { countAttempt } from '../access/throttle.ts'
 import type { Database } from '../database/tables.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
@@ -30,6 +32,7 @@ import * as schema from './schema.ts'
 interface DeviceDeps {
   db: Database
   clock: Clock
+  ledger: Ledger
 }
 
 const tags = ['Devices']
@@ -42,7 +45,7 @@ export function deviceRoutes(app: App, deps: DeviceDeps): void {
   commandRoutes(app, deps)
 }
 
-function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
+function registrationRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
   app.post(
     '/devices/register',
     {
@@ -55,7 +58,7 @@ function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
       },
     },
     async (request, reply) => {
-      const device = await registerDevice(db, request.body, clock.now())
+      const device = await registerDevice(ledger.by(authorOf(request)), request.body, clock.now())
       if (device === undefined) {
         throw new AppError('device_id_taken', `The id ${request.body.device_id} belongs to another device.`)
       }
@@ -69,15 +72,16 @@ function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
       config: { access: 'devices:read' },
       schema: {
         tags,
-        summary: 'List; X-Total-Count and Link tell of the other pages',
-        querystring: pageQuery,
+        summary: 'List, filter, search and sort; X-Total-Count and Link tell of the other pages',
+        querystring: schema.deviceQuery,
         response: { 200: z.array(schema.deviceSchema), ...problems },
       },
     },
     async (request, reply) => {
-      const { devices, total } = await listDevices(db, request.query)
+      const now = clock.now()
+      const { devices, total } = await listDevices(db, request.query, now)
       setPageHeaders(request, reply, request.query, total)
-      return devices.map((device) => describeDevice(device, clock.now()))
+      return devices.map((device) => describeDevice(device, now))
     },
   )
 
@@ -117,7 +121,7 @@ function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
         throw new AppError('invalid_request', 'The request changes nothing: send at least one field.')
       }
       const expected = expectedVersions(request.headers['if-match'])
-      const device = await updateDevice(db, device_id, request.body, expected)
+      const device = await updateDevice(ledger.by(authorOf(request)), device_id, request.body, expected)
       return sendVersioned(reply, describeDevice(device, clock.now()))
     },
   )
@@ -135,7 +139,7 @@ function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
     },
     async (request) => {
       const { device_id } = request.params
-      const action = await deleteDevice(db, device_id)
+      const action = await deleteDevice(ledger.by(authorOf(request)), device_id)
       if (action === 'not_found') return unknownDevice(device_id)
       const message =
         action === 'deleted' ? 'Device permanently deleted' : 'Device deactivated (has attendance records)'
@@ -153,14 +157,14 @@ function registrationRoutes(app: App, { db, clock }: DeviceDeps): void {
         response: { 200: schema.cleanupAnswer, ...problems },
       },
     },
-    async () => {
-      const deleted = await removeDeletedDevices(db)
+    async (request) => {
+      const deleted = await removeDeletedDevices(ledger.by(authorOf(request)))
       return { success: true as const, message: `${deleted} deleted devices removed`, deleted }
     },
   )
 }
 
-function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
+function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
   app.post(
     '/devices/:device_id/pair',
     {
@@ -176,7 +180,8 @@ function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
       const { device_id } = await requireActiveDevice(db, request.params.device_id)
       const { caller } = request
       const createdBy = caller.kind === 'user' ? caller.userId : null
-      const { code, expires_at } = await newPairingCode(db, device_id, createdBy, clock.now())
+      const change = ledger.by(authorOf(request))
+      const { code, expires_at } = await newPairingCode(change, device_id, createdBy, clock.now())
       const path = `/kiosk?pair=${code}`
       const qr_svg = await QRCode.toString(`${request.protocol}://${request.host}${path}`, { type: 'svg' })
       reply.header('cache-control', 'no-store')
@@ -198,7 +203,7 @@ function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
     },
     async (request, reply) => {
       const { forgive } = await countAttempt(db, undefined, request.ip, clock.now())
-      const paired = await exchangeCode(db, request.body.code, clock.now())
+      const paired = await exchangeCode(ledger.by(authorOf(request)), request.body.code, clock.now())
       await forgive()
       // From here on the log knows who called.
       request.caller = { kind: 'kiosk', deviceId: paired.device_id }
@@ -218,7 +223,8 @@ function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
       },
     },
     async (request, reply) => {
-      const key = await offerKey(db, ownDevice(request), clock.now())
+      const deviceId = ownDevice(request)
+      const key = await ledger.by(authorOf(request))((trx) => offerKey(trx, deviceId, clock.now()))
       if (!key) throw new AppError('unknown_device', 'The device key was revoked. Pair the kiosk again.')
       reply.header('cache-control', 'no-store')
       return key
@@ -239,7 +245,9 @@ function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
     async (request, reply) => {
       const { device_id } = request.params
       reply.header('cache-control', 'no-store')
-      return (await replaceKey(db, device_id, clock.now())) ?? unknownDevice(device_id)
+      const change = ledger.by(authorOf(request))
+      const key = await change((trx) => replaceKey(trx, device_id, clock.now()))
+      return key ?? unknownDevice(device_id)
     },
   )
 
@@ -256,7 +264,7 @@ function pairingRoutes(app: App, { db, clock }: DeviceDeps): void {
     },
     async (request) => {
       const { device_id } = request.params
-      if (!(await revokeKey(db, device_id))) return unknownDevice(device_id)
+      if (!(await revokeKey(ledger.by(authorOf(request)), device_id))) return unknownDevice(device_id)
       return { message: 'The key is revoked. Pair the kiosk again to let it in.' }
     },
   )
@@ -309,7 +317,7 @@ function skewOf(timestamp: string | null | undefined, now: Date): number | null 
   return Number.isNaN(skewMs) ? null : skewMs
 }
 
-function commandRoutes(app: App, { db, clock }: DeviceDeps): void {
+function commandRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
   app.post(
     '/devices/:device_id/commands',
     {
@@ -324,7 +332,8 @@ function commandRoutes(app: App, { db, clock }: DeviceDeps): void {
     },
     async (request, reply) => {
       const { device_id } = await requireActiveDevice(db, request.params.device_id)
-      return reply.code(201).send(await queueCommand(db, device_id, request.body.command, clock.now()))
+      const change = ledger.by(authorOf(request))
+      return reply.code(201).send(await queueCommand(change, device_id, request.body.command, clock.now()))
     },
   )
 

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { optionalText, text } from '../shared/http.ts'
+import { optionalText, rowNumber, text } from '../shared/http.ts'
+import { pageQuery, sortBy } from '../shared/paging.ts'
 
 /** Marks the name of a device that was deleted but is kept, because punches or decisions refer to it. */
 export const deletedMark = ' [DELETED]'
@@ -17,14 +18,15 @@ const reservedIds = new Set([
   'rotate-key',
 ])
 
+const idCharacters = /^[\p{L}\p{M}\p{Nd}_.:-]{1,64}$/u
+const idError = { error: 'must be 1 to 64 letters, digits, "_", "-", "." or ":"' }
+
 /** A device's own id, as it stands in forms. It may name a device that does not exist. */
 export const deviceId = z
   .string()
   .trim()
   .normalize('NFC')
-  .regex(/^[\p{L}\p{M}\p{Nd}_.:-]{1,64}$/u, {
-    error: 'must be 1 to 64 letters, digits, "_", "-", "." or ":"',
-  })
+  .regex(idCharacters, idError)
   .describe('Identifies a kiosk, for example KIOSK_001')
 
 const newDeviceId = deviceId
@@ -37,11 +39,6 @@ const name = text(200).refine((value) => !value.endsWith(deletedMark.trim()), {
   error: `must not end with ${deletedMark.trim()}`,
 })
 
-const rowNumber = z
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1)
-
 const place = {
   location: optionalText(200),
   ip_address: optionalText(64).refine((value) => value == null || isIP(value) !== 0, {
@@ -51,7 +48,12 @@ const place = {
     .enum(['IN', 'OUT', 'AUTO'])
     .optional()
     .describe('What a check-in here is; AUTO (the default) leaves it to the check-in'),
-  site_id: rowNumber.optional().describe('Where it stands; the first site by default'),
+  site_id: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .optional()
+    .describe('Where it stands; the first site by default'),
 }
 
 // Flat, and without NUL: jsonb refuses what is nested without end or no valid text.
@@ -100,8 +102,28 @@ export const deviceSchema = z
   })
   .meta({ id: 'Device' })
 
+const yesOrNo = z.enum(['true', 'false']).transform((value) => value === 'true')
+
+export const deviceQuery = pageQuery.extend({
+  is_active: yesOrNo.optional().describe('Only the active, or only the deactivated and deleted'),
+  paired: yesOrNo.optional().describe('Only those with a key, or only those without'),
+  state: deviceSchema.shape.state.optional().describe('Only those that are online, late or offline now'),
+  direction: direction.optional(),
+  site_id: rowNumber('a site').optional().describe('Only this site'),
+  search: optionalText(100).describe(
+    'Words that occur in the name, id or location; accents and case do not matter',
+  ),
+  sort: sortBy('name', 'device_id', 'created_at', 'last_heartbeat').describe(
+    '`-` turns it round. Oldest entry first by default',
+  ),
+})
+
 export const devicePath = z.object({
-  device_id: deviceId.describe("The device's number or its own id"),
+  device_id: z
+    .string()
+    .normalize('NFC')
+    .regex(idCharacters, idError)
+    .describe("The device's number or its own id"),
 })
 
 export const heartbeatSchema = z.object({
@@ -178,13 +200,7 @@ export const commandSchema = z
   })
   .meta({ id: 'DeviceCommand' })
 
-export const commandPath = z.object({
-  command_id: z.coerce
-    .number({ error: 'must be a number' })
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1),
-})
+export const commandPath = z.object({ command_id: rowNumber('a command') })
 
 export const acknowledgementSchema = z.object({
   state: z.enum(['done', 'failed']),
@@ -211,6 +227,21 @@ export const logSchema = z
     latency_ms: z.number().nullable(),
   })
   .meta({ id: 'NetworkLog' })
+
+const moment = z.iso.datetime({ offset: true, error: 'must be a time such as 2026-01-31T00:00:00Z' })
+
+export const logQuery = pageQuery.extend({
+  from: moment.optional().describe('Not before this time'),
+  to: moment.optional().describe('Before this time'),
+  action: optionalText(200).describe('Words that occur in method and route, such as heartbeat'),
+  result: z
+    .string()
+    .regex(/^[1-5][0-9]{2}$/, { error: 'must be an HTTP status such as 401' })
+    .optional()
+    .describe('Only what was answered with this HTTP status'),
+  ip_address: optionalText(64).describe('Only from this address'),
+  sort: sortBy('created_at', 'latency_ms').describe('`-` turns it round. Newest first by default'),
+})
 
 const discovered = {
   ip: z.string(),
@@ -242,5 +273,7 @@ export type Device = z.infer<typeof deviceSchema>
 export type Command = z.infer<typeof commandSchema>
 export type CommandName = Command['command']
 export type Acknowledgement = z.infer<typeof acknowledgementSchema>
+export type DeviceQuery = z.infer<typeof deviceQuery>
+export type LogQuery = z.infer<typeof logQuery>
 export type NetworkLog = z.infer<typeof logSchema>
 export type Discovered = z.infer<typeof discoveryAnswer>['discovered_devices'][number]

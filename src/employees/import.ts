@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { type SqlBool, sql } from 'kysely'
-import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import { withoutAccents } from '../database/lists.ts'
+import type { DatabaseTransaction } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
 import { invalidField } from '../shared/http.ts'
 import { freeEmployeeIds, lockIds } from './records.ts'
 import { employeeChangesSchema, type ImportReport, newEmployeeSchema } from './schema.ts'
-import { withoutAccents } from './search.ts'
 import { isEmpty, type TableRow } from './spreadsheet.ts'
 
 /** What a column may be called, accents, case and underscores aside. The first is what an export writes. */
@@ -68,7 +69,7 @@ interface Plan {
  * `stored` tells which; `announced` are the people whose name or state changed.
  */
 export async function importEmployees(
-  db: Database,
+  change: Change,
   table: readonly TableRow[],
   dryRun: boolean,
   now: Date,
@@ -80,7 +81,7 @@ export async function importEmployees(
     .filter((row) => !isEmpty(row))
   if (rows.length === 0) throw invalidField('file', 'has a header, but no people below it')
 
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     await lockIds(trx)
     const sites = await trx.selectFrom('sites').select(['id', 'name']).execute()
     const known = await knownPeople(
@@ -245,6 +246,8 @@ function countActions(plans: readonly Plan[]) {
 
 /** As many statements for ten thousand people as for one. Gives the plans without an id theirs. */
 async function store(trx: DatabaseTransaction, plans: readonly Plan[], now: Date): Promise<void> {
+  // Each row is written down in the audit log as well, which for ten thousand takes longer than a statement may.
+  await sql`SET LOCAL statement_timeout = 0`.execute(trx)
   const byHand = new Set(plans.flatMap(({ employee_id }) => employee_id ?? []))
   const nameless = plans.filter(({ employee_id }) => employee_id === null)
   const made = await freeEmployeeIds(trx, nameless.length, byHand)

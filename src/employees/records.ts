@@ -1,16 +1,18 @@
-import { type ExpressionBuilder, type ExpressionWrapper, type SqlBool, sql } from 'kysely'
+import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import { codeOf } from '../database/errors.ts'
+import { hasWords, sortedBy } from '../database/lists.ts'
 import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
+import { type Change, release } from '../ledger/ledger.ts'
 import type { Employee, EmployeeChanges, EmployeeFilters, NewEmployee, Page } from './schema.ts'
-import { searchPatterns } from './search.ts'
 
 /**
  * Erases a person's photos and templates inside the transaction that ends their employment.
- * What cannot be rolled back (files) goes into `afterCommit`.
+ * What cannot be rolled back (files, keys) goes into `afterCommit`.
  */
 export type EraseBiometrics = (
   trx: DatabaseTransaction,
   employeeId: string,
+  reason: 'employment_ended' | 'purge',
 ) => Promise<{ templates: number; afterCommit: () => Promise<void> }>
 
 const columns = [
@@ -35,12 +37,12 @@ type Creation =
   | { outcome: 'no_such_site' }
 
 /** Creates an employee; makes the id EMP_001, EMP_002, … where none is given. */
-export async function createEmployee(db: Database, employee: NewEmployee, now: Date): Promise<Creation> {
-  return siteMayBeMissing(() => insertEmployee(db, employee, now))
+export async function createEmployee(change: Change, employee: NewEmployee, now: Date): Promise<Creation> {
+  return siteMayBeMissing(() => insertEmployee(change, employee, now))
 }
 
-async function insertEmployee(db: Database, employee: NewEmployee, now: Date): Promise<Creation> {
-  return db.transaction().execute(async (trx) => {
+async function insertEmployee(change: Change, employee: NewEmployee, now: Date): Promise<Creation> {
+  return change(async (trx) => {
     await lockIds(trx)
     const employeeId = employee.employee_id ?? (await freeEmployeeIds(trx, 1))[0]
     const created = await trx
@@ -153,33 +155,24 @@ function isVisible(visible: Visible) {
     : sql<SqlBool>`employees.department = any(${[...visible]}::text[])`
 }
 
-/** Ends with the number of the row, so that a page never repeats or leaves out anybody. */
 function order(sort: EmployeeFilters['sort'] = 'created_at') {
-  const keys = {
-    name: [sql`name_order(name) COLLATE "C"`],
-    employee_id: [sql`employee_id COLLATE "C"`],
-    created_at: [sql`created_at`],
-  }[sort.replace('-', '') as 'name' | 'employee_id' | 'created_at']
-  const direction = sort.startsWith('-') ? sql`DESC` : sql`ASC`
-  return sql.join([...keys, sql`id`].map((key) => sql`${key} ${direction}`))
+  return sortedBy(sort, {
+    name: sql`name_order(name) COLLATE "C"`,
+    employee_id: sql`employee_id COLLATE "C"`,
+    created_at: sql`created_at`,
+  })
 }
 
 function filters(eb: ExpressionBuilder<Tables, 'employees'>, query: EmployeeFilters) {
-  const conditions: ExpressionWrapper<Tables, 'employees', SqlBool>[] = [
-    eb('ended_at', query.ended ? 'is not' : 'is', null),
-  ]
+  const conditions: Expression<SqlBool>[] = [eb('ended_at', query.ended ? 'is not' : 'is', null)]
   if (query.department != null) conditions.push(eb('department', '=', query.department))
   if (query.is_active !== undefined) conditions.push(eb('is_active', '=', query.is_active))
   if (query.site_id !== undefined) conditions.push(eb('site_id', '=', query.site_id))
-  for (const pattern of searchPatterns(query.search ?? '')) {
-    conditions.push(eb(searchedText, '~', pattern))
-  }
+  if (query.search != null) conditions.push(hasWords(searchedText, query.search))
   return conditions
 }
 
-/** Name, id and e-mail without accents; search.ts does the same to what was typed. */
-const searchedText = sql<string>`translate(
-  regexp_replace(normalize(concat_ws(' ', name, employee_id, email), NFD), '[\\u0300-\\u036f]', '', 'g'), 'đĐ', 'dD')`
+const searchedText = sql<string>`concat_ws(' ', name, employee_id, email)`
 
 /** One employee, unless employment has ended. */
 export async function findEmployee(
@@ -200,23 +193,25 @@ type Refusal = { outcome: 'not_found' } | { outcome: 'version_mismatch' }
 
 /** Changes only the given fields; null clears one. `expected`: only one of these versions, undefined means any. */
 export async function updateEmployee(
-  db: Database,
+  change: Change,
   employeeId: string,
   changes: EmployeeChanges,
   expected: readonly number[] | undefined,
   now: Date,
 ): Promise<{ outcome: 'updated'; employee: Employee } | { outcome: 'no_such_site' } | Refusal> {
-  return siteMayBeMissing(async () => {
-    const employee = await db
-      .updateTable('employees')
-      .set({ ...changes, ...touched(now) })
-      .where('employee_id', '=', employeeId)
-      .where('ended_at', 'is', null)
-      .where(isVersion(expected))
-      .returning(columns)
-      .executeTakeFirst()
-    return employee ? { outcome: 'updated', employee } : whyUnchanged(db, employeeId)
-  })
+  return siteMayBeMissing(() =>
+    change(async (trx) => {
+      const employee = await trx
+        .updateTable('employees')
+        .set({ ...changes, ...touched(now) })
+        .where('employee_id', '=', employeeId)
+        .where('ended_at', 'is', null)
+        .where(isVersion(expected))
+        .returning(columns)
+        .executeTakeFirst()
+      return employee ? { outcome: 'updated' as const, employee } : whyUnchanged(trx, employeeId)
+    }),
+  )
 }
 
 function touched(now: Date) {
@@ -229,31 +224,33 @@ function isVersion(expected: readonly number[] | undefined) {
     : sql<SqlBool>`employees.version = any(${[...expected]}::integer[])`
 }
 
-async function whyUnchanged(db: Database | DatabaseTransaction, employeeId: string): Promise<Refusal> {
+async function whyUnchanged(db: DatabaseTransaction, employeeId: string): Promise<Refusal> {
   return { outcome: (await findEmployee(db, employeeId)) ? 'version_mismatch' : 'not_found' }
 }
 
 /** Lets a person be recognised, or not. Undefined when there is no such employee. */
 export async function setActive(
-  db: Database,
+  change: Change,
   employeeId: string,
   active: boolean,
   now: Date,
 ): Promise<Employee | undefined> {
-  const changed = await db
-    .updateTable('employees')
-    .set({ is_active: active, ...touched(now) })
-    .where('employee_id', '=', employeeId)
-    .where('ended_at', 'is', null)
-    .where('is_active', '=', !active)
-    .returning(columns)
-    .executeTakeFirst()
-  return changed ?? findEmployee(db, employeeId)
+  return change(async (trx) => {
+    const changed = await trx
+      .updateTable('employees')
+      .set({ is_active: active, ...touched(now) })
+      .where('employee_id', '=', employeeId)
+      .where('ended_at', 'is', null)
+      .where('is_active', '=', !active)
+      .returning(columns)
+      .executeTakeFirst()
+    return changed ?? findEmployee(trx, employeeId)
+  })
 }
 
 /** Ends employment: the biometrics go, the person's row and punches stay. */
 export async function endEmployment(
-  db: Database,
+  change: Change,
   employeeId: string,
   expected: readonly number[] | undefined,
   now: Date,
@@ -261,7 +258,7 @@ export async function endEmployment(
 ): Promise<
   { outcome: 'ended'; templates: number; punches: number; afterCommit: () => Promise<void> } | Refusal
 > {
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     const ended = await trx
       .updateTable('employees')
       .set({ is_active: false, ended_at: now, ...touched(now) })
@@ -271,7 +268,7 @@ export async function endEmployment(
       .returning('id')
       .executeTakeFirst()
     if (ended === undefined) return whyUnchanged(trx, employeeId)
-    const erased = await eraseBiometrics(trx, employeeId)
+    const erased = await eraseBiometrics(trx, employeeId, 'employment_ended')
     const { punches } = await trx
       .selectFrom('attendance')
       .select(sql<number>`count(*)::int`.as('punches'))
@@ -283,10 +280,11 @@ export async function endEmployment(
 
 /**
  * Removes a person, whether employed or not, with everything that is kept about them: punches and decisions too.
- * What remains is their id in the decision records of others whom they resemble: records are never changed.
+ * What remains is their id in the decision records of others whom they resemble, until those are forgotten, and, in the
+ * ledger, that somebody was removed. Files of pictures that no row names any more are swept away.
  */
 export async function purgeEmployee(
-  db: Database,
+  change: Change,
   employeeId: string,
   expected: readonly number[] | undefined,
   eraseBiometrics: EraseBiometrics,
@@ -300,7 +298,7 @@ export async function purgeEmployee(
     }
   | Refusal
 > {
-  return db.transaction().execute(async (trx) => {
+  return change(async (trx) => {
     const person = await trx
       .selectFrom('employees')
       .select('version')
@@ -309,7 +307,8 @@ export async function purgeEmployee(
       .executeTakeFirst()
     if (!person) return { outcome: 'not_found' }
     if (expected && !expected.includes(person.version)) return { outcome: 'version_mismatch' }
-    const erased = await eraseBiometrics(trx, employeeId)
+    await release(trx, { employeeId, punches: await theirPunches(trx, employeeId), action: 'purge' })
+    const erased = await eraseBiometrics(trx, employeeId, 'purge')
     await trx
       .deleteFrom('idempotency_keys')
       .where(sql<SqlBool>`answer -> 'body' ->> 'employee_id' = ${employeeId}`)
@@ -320,6 +319,15 @@ export async function purgeEmployee(
     await trx.deleteFrom('employees').where('employee_id', '=', employeeId).execute()
     return { outcome: 'purged', ...erased, punches, decisions }
   })
+}
+
+async function theirPunches(trx: DatabaseTransaction, employeeId: string): Promise<number[]> {
+  const punches = await trx
+    .selectFrom('attendance')
+    .select('id')
+    .where('employee_id', '=', employeeId)
+    .execute()
+  return punches.map(({ id }) => id)
 }
 
 /** Punches and decisions point at each other, so they go in the order in which nothing points at what goes. */

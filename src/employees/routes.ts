@@ -1,7 +1,9 @@
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { visibleDepartments } from '../access/caller.ts'
+import { authorOf, visibleDepartments } from '../access/caller.ts'
 import { hasPermission } from '../access/guard.ts'
 import type { Database } from '../database/tables.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, invalidField, problems } from '../shared/http.ts'
@@ -34,6 +36,7 @@ import { transferRoutes } from './transfer-routes.ts'
 
 export interface EmployeeDeps {
   db: Database
+  ledger: Ledger
   clock: Clock
   eraseBiometrics: EraseBiometrics
   /** Awaited after a commit that changes whether, or under which name, a person may be recognised. */
@@ -45,7 +48,8 @@ const tags = ['Employees']
 /** Everything about people but their photos, faces and templates. */
 export function employeeRoutes(app: App, deps: EmployeeDeps): void {
   transferRoutes(app, deps)
-  const { db, clock, eraseBiometrics, onEmployeeChanged } = deps
+  const { db, ledger, clock, eraseBiometrics, onEmployeeChanged } = deps
+  const changing = (request: FastifyRequest) => ledger.by(authorOf(request))
 
   app.post(
     '/employees',
@@ -59,7 +63,7 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
       },
     },
     async (request, reply) => {
-      const result = await createEmployee(db, request.body, clock.now())
+      const result = await createEmployee(changing(request), request.body, clock.now())
       if (result.outcome === 'no_such_site') throw noSuchSite()
       if (result.outcome === 'taken') throw taken(result.employeeId, result.former)
       await onEmployeeChanged(result.employee.employee_id)
@@ -149,7 +153,7 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
           throw new AppError('invalid_request', 'The request changes nothing: send at least one field.')
         }
         const expected = expectedVersions(request.headers['if-match'])
-        const result = await updateEmployee(db, employee_id, changes, expected, clock.now())
+        const result = await updateEmployee(changing(request), employee_id, changes, expected, clock.now())
         if (result.outcome === 'not_found') return notFound(employee_id)
         if (result.outcome === 'version_mismatch') throw versionMismatch()
         if (result.outcome === 'no_such_site') throw noSuchSite()
@@ -172,7 +176,8 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
       },
       async (request, reply) => {
         const { employee_id } = request.params
-        const employee = (await setActive(db, employee_id, active, clock.now())) ?? notFound(employee_id)
+        const employee =
+          (await setActive(changing(request), employee_id, active, clock.now())) ?? notFound(employee_id)
         await onEmployeeChanged(employee_id)
         return sendVersioned(reply, employee)
       },
@@ -206,9 +211,15 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
           )
         if (request.query.confirm?.normalize('NFC') !== employee_id)
           throw invalidField('confirm', 'must repeat the employee_id, because a purge cannot be undone')
-        return purge(employee_id, expected)
+        return purge(request, employee_id, expected)
       }
-      const ended = await endEmployment(db, employee_id, expected, clock.now(), eraseBiometrics)
+      const ended = await endEmployment(
+        changing(request),
+        employee_id,
+        expected,
+        clock.now(),
+        eraseBiometrics,
+      )
       if (ended.outcome === 'not_found') return notFound(employee_id)
       if (ended.outcome === 'version_mismatch') throw versionMismatch()
       // First of all the person must no longer be recognised; the files follow.
@@ -223,8 +234,12 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
     },
   )
 
-  async function purge(employee_id: string, expected: readonly number[] | undefined) {
-    const purged = await purgeEmployee(db, employee_id, expected, eraseBiometrics)
+  async function purge(
+    request: FastifyRequest,
+    employee_id: string,
+    expected: readonly number[] | undefined,
+  ) {
+    const purged = await purgeEmployee(changing(request), employee_id, expected, eraseBiometrics)
     if (purged.outcome === 'not_found') return notFound(employee_id)
     if (purged.outcome === 'version_mismatch') throw versionMismatch()
     await onEmployeeChanged(employee_id)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { optionalText, text, uploadedFile } from '../shared/http.ts'
-import { pageQuery } from '../shared/paging.ts'
+import { optionalText, rowNumber, text, uploadedFile } from '../shared/http.ts'
+import { pageQuery, sortBy } from '../shared/paging.ts'
+import { fileQuery } from './spreadsheet.ts'
 
 /** Words that are routes below /employees, or may become some. */
 const reservedIds = new Set(['departments', 'stats', 'import', 'export', 'search', 'new'])
@@ -72,30 +73,22 @@ export const employeePath = z.object({ employee_id: employeeId })
 
 export const yesOrNo = z.enum(['true', 'false']).transform((value) => value === 'true')
 
-const sortKeys = ['name', 'employee_id', 'created_at'] as const
-
 const filters = {
   department: optionalText(100).describe('Only this department'),
   is_active: yesOrNo.optional().describe('Only the active, or only the deactivated'),
-  site_id: z.coerce.number(siteError).pipe(siteId).optional().describe('Only this site'),
+  site_id: rowNumber('a site').optional().describe('Only this site'),
   search: optionalText(100).describe(
     'Words that occur in the name, id or e-mail; accents and case do not matter',
   ),
   ended: yesOrNo.default(false).describe('true: those who have left, instead of those who have not'),
-  sort: z
-    .enum(sortKeys.flatMap((key) => [key, `-${key}`] as const))
-    .optional()
-    .describe(
-      '`name` is the Vietnamese order, by given name; `-` turns it round. Oldest entry first by default',
-    ),
+  sort: sortBy('name', 'employee_id', 'created_at').describe(
+    '`name` is the Vietnamese order, by given name; `-` turns it round. Oldest entry first by default',
+  ),
 }
 
 export const employeeQuery = pageQuery.extend(filters)
 
-export const exportQuery = z.object({
-  ...filters,
-  format: z.enum(['csv', 'xlsx']).default('csv'),
-})
+export const exportQuery = z.object({ ...filters, ...fileQuery })
 
 export const endQuery = z.object({
   purge: yesOrNo

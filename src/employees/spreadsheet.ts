@@ -1,6 +1,10 @@
+import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { CsvError, parse } from 'csv-parse/sync'
-import { writeCsv } from 'hucre/csv'
-import { readXlsx, type Sheet, writeXlsx } from 'hucre/xlsx'
+import type { FastifyReply } from 'fastify'
+import { writeCsvStream } from 'hucre/csv'
+import { readXlsx, type Sheet, writeXlsxStream } from 'hucre/xlsx'
+import { z } from 'zod'
 import { AppError } from '../shared/errors.ts'
 import { invalidField } from '../shared/http.ts'
 
@@ -19,6 +23,41 @@ const MAX_UNPACKED_BYTES = 48 * 1024 * 1024
 
 // ---------------------------------------------------------------- writing
 
+const contentTypes = {
+  csv: 'text/csv; charset=utf-8',
+  xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
+}
+
+/** Query parameters of every export. */
+export const fileQuery = {
+  format: z.enum(['csv', 'xlsx']).default('csv'),
+  separator: z
+    .enum([';', ','])
+    .default(';')
+    .describe('Of CSV. Excel expects the semicolon where the comma is a decimal sign, as in Vietnam'),
+}
+
+/** Answers rows, the header first, as a file to keep. */
+export function sendFile(
+  reply: FastifyReply,
+  name: string,
+  header: readonly string[],
+  rows: WrittenRows,
+  { format, separator }: { format: 'csv' | 'xlsx'; separator: ';' | ',' },
+): FastifyReply {
+  const all = withHeader(header, rows)
+  return reply
+    .type(contentTypes[format])
+    .header('content-disposition', `attachment; filename="${name}.${format}"`)
+    .header('cache-control', 'private, no-store')
+    .send(format === 'csv' ? toCsv(all, separator) : toXlsx(name, header, all))
+}
+
+async function* withHeader(header: readonly string[], rows: WrittenRows) {
+  yield header
+  yield* rows
+}
+
 /**
  * Makes a cell harmless. A spreadsheet program takes a text that begins with one of these characters for a formula,
  * and a formula in the name of a person may send the whole sheet elsewhere or start a program of whoever opens it.
@@ -34,19 +73,47 @@ export function unguard(text: string): string {
   return /^''*[=+\-@\t\r]/.test(text) ? text.slice(1) : text
 }
 
-/** CSV as Excel opens it right where the comma is a decimal sign: semicolons, and a byte order mark to tell UTF-8. */
-export function toCsv(rows: readonly string[][]): string {
-  return writeCsv(
-    rows.map((row) => row.map(guard)),
-    { delimiter: ';', bom: true },
+/** A cell that is written: a text, or the time on the wall, given as if it were UTC. */
+export type WrittenCell = string | Date
+type WrittenRows = AsyncIterable<readonly WrittenCell[]> | Iterable<readonly WrittenCell[]>
+
+/**
+ * CSV as Excel opens it right: a byte order mark to tell UTF-8, and, unless another one is asked for, semicolons, which
+ * it expects where the comma is a decimal sign. Times stand as 2025-03-03 08:00:00, which it reads everywhere.
+ */
+function toCsv(rows: WrittenRows, separator: ';' | ','): Readable {
+  const text = (cell: WrittenCell) => guard(cell instanceof Date ? wallTime(cell) : cell)
+  return Readable.fromWeb(
+    writeCsvStream(inSlices(rows, text), { delimiter: separator, bom: true }) as WebStream,
   )
 }
 
-/** One sheet of texts; they are guarded as in CSV, because a sheet is easily saved as CSV later. */
-export async function toXlsx(rows: readonly string[][]): Promise<Uint8Array> {
-  const columns = rows[0].map(() => ({ width: 22 }))
-  const guarded = rows.map((row) => row.map(guard))
-  return writeXlsx({ sheets: [{ name: 'Employees', columns, rows: guarded, freezePane: { rows: 1 } }] })
+/**
+ * XLSX with one sheet, whose first row stays in sight. Texts are guarded as in CSV, because a sheet is easily saved as
+ * CSV later; times, below a heading of that name, are dates that the program can reckon with.
+ */
+function toXlsx(name: string, header: readonly string[], rows: WrittenRows): Readable {
+  const cell = (value: WrittenCell) => (value instanceof Date ? value : guard(value))
+  const columns = header.map((heading) => ({
+    width: 22,
+    ...(heading === 'time' && { numFmt: 'yyyy-mm-dd hh:mm:ss' }),
+  }))
+  return Readable.fromWeb(
+    writeXlsxStream(inSlices(rows, cell), { name, columns, freezePane: { rows: 1 } }) as WebStream,
+  )
+}
+
+type WebStream = Parameters<typeof Readable.fromWeb>[0]
+
+const wallTime = (time: Date) => time.toISOString().slice(0, 19).replace('T', ' ')
+
+/** Rows as they are asked for, with a breath now and then: ten thousand of them must not keep everybody else waiting. */
+async function* inSlices<To>(rows: WrittenRows, toCell: (cell: WrittenCell) => To) {
+  let count = 0
+  for await (const row of rows) {
+    if (++count % 100 === 0) await setImmediate()
+    yield row.map(toCell)
+  }
 }
 
 // ---------------------------------------------------------------- reading

@@ -1,28 +1,25 @@
 import { z } from 'zod'
-import { visibleDepartments } from '../access/caller.ts'
+import { authorOf, visibleDepartments } from '../access/caller.ts'
 import type { Database } from '../database/tables.ts'
+import { type Ledger, note } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import { columnNames, importEmployees } from './import.ts'
 import { everyEmployee } from './records.ts'
 import { exportQuery, importForm, importQuery, importSchema } from './schema.ts'
-import { readTable, toCsv, toXlsx } from './spreadsheet.ts'
+import { readTable, sendFile } from './spreadsheet.ts'
 
 const tags = ['Employees']
-const contentTypes = {
-  csv: 'text/csv; charset=utf-8',
-  xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
-}
-
 interface TransferDeps {
   db: Database
+  ledger: Ledger
   clock: Clock
   onEmployeeChanged: (employeeId: string) => Promise<void>
 }
 
 /** People as a file for a spreadsheet program, and back. */
-export function transferRoutes(app: App, { db, clock, onEmployeeChanged }: TransferDeps): void {
+export function transferRoutes(app: App, { db, ledger, clock, onEmployeeChanged }: TransferDeps): void {
   app.get(
     '/employees/export',
     {
@@ -41,16 +38,19 @@ export function transferRoutes(app: App, { db, clock, onEmployeeChanged }: Trans
       },
     },
     async (request, reply) => {
-      const { format, ...filters } = request.query
+      const { format, separator, ...filters } = request.query
       const people = await everyEmployee(db, filters, visibleDepartments(request.caller))
       const rows = people.map((person) => columnNames.map((column) => String(person[column] ?? '')))
-      const table = [[...columnNames], ...rows]
-      const file = format === 'csv' ? toCsv(table) : Buffer.from(await toXlsx(table))
-      return reply
-        .type(contentTypes[format])
-        .header('content-disposition', `attachment; filename="employees.${format}"`)
-        .header('cache-control', 'private, no-store')
-        .send(file)
+      const { search, ...others } = filters
+      // Before the first of them leaves. What was searched for may be a name, which would stay in the ledger.
+      await ledger.by(authorOf(request))((trx) =>
+        note(trx, {
+          action: 'export',
+          subject_kind: 'employees',
+          details: { format, filters: { ...others, search: search != null }, people: people.length },
+        }),
+      )
+      return sendFile(reply, 'employees', columnNames, rows, { format, separator })
     },
   )
 
@@ -77,7 +77,12 @@ export function transferRoutes(app: App, { db, clock, onEmployeeChanged }: Trans
     async (request) => {
       const dryRun = request.body.dry_run ?? request.query.dry_run ?? false
       const table = await readTable(request.body.file.buffer)
-      const { report, stored, announced } = await importEmployees(db, table, dryRun, clock.now())
+      const { report, stored, announced } = await importEmployees(
+        ledger.by(authorOf(request)),
+        table,
+        dryRun,
+        clock.now(),
+      )
       if (!stored && !dryRun)
         throw new AppError(
           'import_rejected',

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import '../shared/no-telemetry.ts'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
 import { counted, type FaceEngine } from './engine.ts'

@@ -9,6 +9,7 @@ import { humanV1 } from './packs/human-v1.ts'
 import { locate } from './packs/locate.ts'
 import type { Pack } from './packs/pack.ts'
 import { type Analysis, analysePicture, type Choice, type Networks } from './pipeline.ts'
+import { testPicture } from './test-picture.ts'
 
 /** The face engine: pictures in, measured faces out. It knows no people, no database and no HTTP. */
 export interface FaceEngine {
@@ -20,6 +21,8 @@ export interface FaceEngine {
   analyse(bytes: Uint8Array, choice?: Choice): Promise<Analysis>
   /** False from the failure of a network until one works again. */
   ready(): boolean
+  /** Whether all networks work at this moment: has them find and embed a face in a picture of ours. Not counted as work. */
+  works(): Promise<boolean>
   /** What it has done since it started. */
   performance(): EnginePerformance
   close(): Promise<void>
@@ -70,6 +73,16 @@ export function counted(analyse: (bytes: Uint8Array, choice: Choice) => Promise<
         if (error instanceof AppError && error.code === 'model_failure') working = false
         throw error
       }
+    },
+    async works(): Promise<boolean> {
+      try {
+        const { kind } = await analyse(await testPicture(), 'only')
+        working = kind === 'face'
+      } catch {
+        // Whatever it was: a picture that is known to be good was not analysed.
+        working = false
+      }
+      return working
     },
     ready: () => working,
     performance: (): EnginePerformance => ({

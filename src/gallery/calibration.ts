@@ -1,5 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { Database } from '../database/tables.ts'
+import { sql } from 'kysely'
+import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
+import { open, SealBroken, seal } from '../vault/seal.ts'
+import type { Vault } from '../vault/vault.ts'
 import { toBytes, toVector } from './templates.ts'
 
 /** What the gallery's own people taught, frozen: scores mean the same until the next one. */
@@ -47,8 +51,15 @@ export function drawCohort(employeeIds: readonly string[]): string[] | null {
     .map(({ id }) => id)
 }
 
-/** The newest calibration of a pack, or null. */
-export async function latestCalibration(db: Database, pack: string): Promise<Calibration | null> {
+/** The vault's key of what is taken from everybody. */
+export const CALIBRATION_KEY = 'calibrations'
+export const calibrationContext = (pack: string, people: number) => `calibration ${pack} ${people}`
+
+/** The newest calibration of a pack, or null; 'unreadable' when it does not open. */
+export async function latestCalibration(
+  { db, vault }: { db: Database; vault: Vault },
+  pack: string,
+): Promise<Calibration | null | 'unreadable'> {
   const row = await db
     .selectFrom('calibrations')
     .select(['id', 'people', 'mean', 'cohort'])
@@ -56,19 +67,52 @@ export async function latestCalibration(db: Database, pack: string): Promise<Cal
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return row ? { ...row, mean: toVector(row.mean) } : null
+  if (!row) return null
+  const key = await vault.named(CALIBRATION_KEY)
+  try {
+    return { ...row, mean: toVector(open(key, row.mean, calibrationContext(pack, row.people))) }
+  } catch (error) {
+    if (error instanceof SealBroken) return 'unreadable'
+    throw error
+  }
 }
 
+/** The number of the newest calibration of a pack, whether it opens or not. */
+export async function newestId(
+  db: Database | DatabaseTransaction,
+  pack: string,
+): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('calibrations')
+    .select('id')
+    .where('pack', '=', pack)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.id
+}
+
+/** The key of the advisory lock that lets one process calibrate at a time; any fixed number would do. */
+const calibrationLock = 7_265_554
+
+/** Writes a calibration that follows number `after`. Undefined, and nothing written, where another process was faster. */
 export async function insertCalibration(
-  db: Database,
+  { change, vault }: { change: Change; vault: Vault },
   pack: string,
   calibration: Omit<Calibration, 'id'>,
+  after: number | undefined,
   now: Date,
-): Promise<Calibration> {
-  const { id } = await db
-    .insertInto('calibrations')
-    .values({ ...calibration, pack, mean: toBytes(calibration.mean), created_at: now })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  return { ...calibration, id }
+): Promise<Calibration | undefined> {
+  const key = await vault.named(CALIBRATION_KEY)
+  const mean = seal(key, toBytes(calibration.mean), calibrationContext(pack, calibration.people))
+  return change(async (trx) => {
+    await sql`SELECT pg_advisory_xact_lock(${calibrationLock})`.execute(trx)
+    if ((await newestId(trx, pack)) !== after) return undefined
+    const { id } = await trx
+      .insertInto('calibrations')
+      .values({ ...calibration, pack, mean, is_sealed: true, created_at: now })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    return { ...calibration, id }
+  })
 }

@@ -46,12 +46,20 @@ export async function withdrawConsents(
   return Number(numUpdatedRows)
 }
 
-/** Rejects with `consent_missing` unless a consent of the person holds. */
+/** Rejects with `consent_missing` unless a consent of the person holds, or their site asks for none. */
 export async function requireConsent(trx: Database | DatabaseTransaction, employeeId: string): Promise<void> {
+  const site = await trx
+    .selectFrom('employees')
+    .innerJoin('sites', 'sites.id', 'employees.site_id')
+    .select('require_consent')
+    .where('employee_id', '=', employeeId)
+    .executeTakeFirst()
+  if (site?.require_consent === false) return
   const consents = await listConsents(trx, employeeId)
   if (!consents.some(({ withdrawn_at }) => withdrawn_at === null))
     throw new AppError(
       'consent_missing',
-      'There is no consent of this person to be recognised by face. Record it before a photo is added.',
+      'There is no consent of this person to be recognised by face. Record it before a photo is added, or send the ' +
+        'text version that they agreed to with it, in the field consent.',
     )
 }

@@ -5,13 +5,17 @@ import { averageVectors } from '../face/embed.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Face } from '../face/pipeline.ts'
 import { MIN_QUALITY_SCORE } from '../face/quality.ts'
+import { type Change, note } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
-import { requireConsent } from './consent.ts'
+import { SealBroken } from '../vault/seal.ts'
+import type { Vault } from '../vault/vault.ts'
+import { giveConsent, requireConsent } from './consent.ts'
 import { noFace, poorQuality, severalFaces } from './faults.ts'
 import type { Gallery } from './gallery.ts'
+import { findKey, keyForEnrolment } from './person-key.ts'
 import type { PhotoStore } from './photo-store.ts'
 import {
   ADMIN_SLOT,
@@ -21,6 +25,7 @@ import {
   deleteTemplates,
   findAdminTemplate,
   findPerson,
+  fingerprint,
   insertSample,
   listSamples,
   listTemplates,
@@ -34,6 +39,7 @@ export interface EnrolDeps {
   engine: FaceEngine
   gallery: Gallery
   photos: PhotoStore
+  vault: Vault
   queue: WorkQueue
   clock: Clock
   log: Logger
@@ -44,9 +50,17 @@ export const MAX_PHOTOS = 10
 /** A further photo less like the others than this is of somebody else: one stranger in thirty is as alike. */
 const MIN_LIKENESS = 0.4
 
-/** Where REQUIRE_CONSENT is set, nobody is enrolled whose consent is not on record. */
-export interface EnrolRules {
-  requireConsent: boolean
+/** A consent that comes with the photo. */
+export interface ConsentGiven {
+  textVersion: string
+  by: string
+}
+
+/** Somebody else who is enrolled with the same face, or one as alike as a twin's. */
+export interface SameFace {
+  employeeId: string
+  name: string
+  confidence: number
 }
 
 export interface Enrolled {
@@ -56,22 +70,25 @@ export interface Enrolled {
   isAvatar: boolean
   /** The very same picture was there already; nothing changed. */
   alreadyStored: boolean
+  alsoEnrolledAs: SameFace[]
   face: Face
 }
 
 /**
- * Adds a photo to a person and makes their template anew from all their photos.
+ * Adds a photo to a person and makes their template anew from all their photos; `consent` is recorded with it.
  * Rejects with `employee_not_found`, `consent_missing`, `no_face`, `several_faces`, `poor_quality`, `face_mismatch`,
- * `too_many_photos`, or the codes of decoding and of the queue; nothing is stored then.
+ * `too_many_photos`, `biometrics_unreadable`, or the codes of decoding and of the queue; nothing is stored then.
  */
 export async function enrolPhoto(
-  deps: EnrolDeps & EnrolRules,
+  deps: EnrolDeps,
+  change: Change,
   employeeId: string,
   upload: { buffer: Uint8Array; filename: string },
+  consent?: ConsentGiven,
 ): Promise<Enrolled> {
-  const { db, gallery, photos, queue, clock } = deps
+  const { db, gallery, photos, queue, clock, vault, log } = deps
   await requirePerson(db, employeeId)
-  if (deps.requireConsent) await requireConsent(db, employeeId)
+  if (!consent) await requireConsent(db, employeeId)
   const sha256 = createHash('sha256').update(upload.buffer).digest('hex')
   // What is embedded is what is kept, so that the template can be made again from it.
   const { jpeg, face } = await queue.run(`enrol ${employeeId}`, async () => {
@@ -79,38 +96,44 @@ export async function enrolPhoto(
     return { jpeg, face: await enrollableFace(deps.engine, jpeg.bytes) }
   })
 
-  const filePath = await photos.save(jpeg.bytes)
+  const alsoEnrolledAs = othersWithFace(gallery, employeeId, face)
+  let saved: string | undefined
   try {
-    const enrolled = await db.transaction().execute(async (trx) => {
+    const enrolled = await change(async (trx) => {
       await requirePerson(trx, employeeId, true)
+      if (consent) await giveConsent(trx, { employeeId, ...consent, now: clock.now() })
       // Once more: it may have been withdrawn while the networks ran.
-      if (deps.requireConsent) await requireConsent(trx, employeeId)
+      await requireConsent(trx, employeeId)
       const samples = await listSamples(trx, employeeId)
-      const same = samples.find((sample) => sample.sha256 === sha256)
+      const key = await keyForEnrolment(vault, trx, employeeId)
+      const print = fingerprint(key, sha256)
+      const same = samples.find((sample) => sample.sha256 === print)
       if (!same) {
         if (samples.length >= MAX_PHOTOS)
           throw new AppError('too_many_photos', `There are ${MAX_PHOTOS} photos already. Delete one first.`)
-        await requireSamePerson(trx, deps, employeeId, face)
+        await requireSamePerson(trx, deps, key, employeeId, face)
       }
+      // Its file may have been lost or spoilt, with a disk or by hand: then this one takes its place.
+      const lost = same !== undefined && !(await isReadable(photos, same.file_path, key))
+      if (!same || lost) saved = await photos.save(jpeg.bytes, key)
       const photoId =
         same?.id ??
-        (await insertSample(trx, {
+        (await insertSample(trx, key, {
           employeeId,
-          filePath,
+          filePath: saved!,
           filename: upload.filename,
           sizeBytes: jpeg.bytes.length,
           widthPx: jpeg.width,
           heightPx: jpeg.height,
-          sha256,
+          sha256: print,
           quality: face.quality.score,
           isAvatar: samples.length === 0,
           pack: deps.engine.pack.name,
           vector: face.vector,
           now: clock.now(),
         }))
-      // Its file may have been lost, with a disk or by hand: then this one takes its place.
-      const lost = same !== undefined && (await photos.read(same.file_path)) === undefined
-      if (lost) await replaceSampleFile(trx, same, filePath)
+      if (lost) await replaceSampleFile(trx, same!, saved!)
+      if (!same && alsoEnrolledAs.length > 0) await noteSameFace(trx, employeeId, alsoEnrolledAs)
       const present = same && (await findAdminTemplate(trx, employeeId, deps.engine.pack.name))
       const templateId = present ?? (await rebuildTemplate(trx, deps, employeeId))
       return {
@@ -119,16 +142,19 @@ export async function enrolPhoto(
         photos: samples.length + (same ? 0 : 1),
         isAvatar: same ? same.is_avatar : samples.length === 0,
         alreadyStored: same !== undefined,
-        kept: same === undefined || lost,
+        replaced: lost ? same!.file_path : undefined,
+        alsoEnrolledAs,
         face,
       }
     })
-    if (!enrolled.kept) await photos.remove([filePath])
+    if (enrolled.replaced) await photos.remove([enrolled.replaced])
+    if (!enrolled.alreadyStored && alsoEnrolledAs.length > 0)
+      log.warn({ others: alsoEnrolledAs.length }, 'a face was enrolled that other people are enrolled with')
     await gallery.refresh(employeeId)
     return enrolled
   } catch (error) {
     // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
-    if (error instanceof AppError) await photos.remove([filePath])
+    if (error instanceof AppError && saved) await photos.remove([saved])
     throw error
   }
 }
@@ -136,11 +162,12 @@ export async function enrolPhoto(
 /** Deletes one photo and makes the template anew from the others; without any the person is no longer recognised. */
 export async function deletePhoto(
   deps: EnrolDeps,
+  change: Change,
   employeeId: string,
   photoId: number,
 ): Promise<{ remaining: number }> {
-  const { db, gallery, photos } = deps
-  const deleted = await db.transaction().execute(async (trx) => {
+  const { gallery, photos } = deps
+  const deleted = await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
     const samples = await listSamples(trx, employeeId)
     const sample = samples.find(({ id }) => id === photoId)
@@ -155,8 +182,8 @@ export async function deletePhoto(
 }
 
 /** Makes one photo of a person their avatar. */
-export async function setAvatar({ db }: EnrolDeps, employeeId: string, photoId: number): Promise<void> {
-  await db.transaction().execute(async (trx) => {
+export async function setAvatar(change: Change, employeeId: string, photoId: number): Promise<void> {
+  await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
     const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
     if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
@@ -166,11 +193,12 @@ export async function setAvatar({ db }: EnrolDeps, employeeId: string, photoId: 
 
 /** Deletes one template; the photos stay, and a rebuild makes it again. Returns how many are left. */
 export async function removeTemplate(
-  { db, gallery }: EnrolDeps,
+  { gallery }: EnrolDeps,
+  change: Change,
   employeeId: string,
   templateId: number,
 ): Promise<{ remaining: number }> {
-  const remaining = await db.transaction().execute(async (trx) => {
+  const remaining = await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
     if (!(await deleteTemplate(trx, employeeId, templateId)))
       throw new AppError('template_not_found', 'There is no such template of this employee.')
@@ -180,42 +208,21 @@ export async function removeTemplate(
   return { remaining }
 }
 
-/**
- * Erases all photos and templates of a person inside the caller's transaction; the files go after its commit.
- * What a decision record tells of a person is scores, and stays.
- */
-export async function eraseBiometrics(
-  { photos, log }: Pick<EnrolDeps, 'photos' | 'log'>,
-  trx: DatabaseTransaction,
-  employeeId: string,
-): Promise<{ templates: number; photos: number; afterCommit: () => Promise<void> }> {
-  const samples = await listSamples(trx, employeeId)
-  await trx.deleteFrom('samples').where('employee_id', '=', employeeId).execute()
-  const templates = await deleteTemplates(trx, employeeId, 'all')
-  const afterCommit = async () => {
-    try {
-      await photos.remove(samples.map(({ file_path }) => file_path))
-    } catch (error) {
-      log.error({ err: error }, 'photos of a person who left could not be removed; a later sweep will')
-    }
-  }
-  return { templates, photos: samples.length, afterCommit }
-}
-
 /** The template of the administrator's slot from all photos; removed when there is none. Returns its id. */
 export async function rebuildTemplate(
   trx: DatabaseTransaction,
-  { engine, clock }: Pick<EnrolDeps, 'engine' | 'clock'>,
+  { engine, clock, vault }: Pick<EnrolDeps, 'engine' | 'clock' | 'vault'>,
   employeeId: string,
 ): Promise<number | undefined> {
   const { pack } = engine
-  const samples = await sampleVectors(trx, employeeId, pack.name)
-  if (samples.length === 0) {
+  const key = await findKey(vault, trx, employeeId)
+  const samples = key ? await sampleVectors(trx, key, employeeId, pack.name) : []
+  if (!key || samples.length === 0) {
     await deleteTemplates(trx, employeeId, { pack: pack.name, slot: ADMIN_SLOT })
     return undefined
   }
   const [{ filePath, filename }] = samples
-  return upsertAdminTemplate(trx, {
+  return upsertAdminTemplate(trx, key, {
     employeeId,
     pack: pack.name,
     vector: averageVectors(
@@ -251,11 +258,12 @@ async function requirePerson(
 async function requireSamePerson(
   trx: DatabaseTransaction,
   { engine, gallery }: Pick<EnrolDeps, 'engine' | 'gallery'>,
+  key: Buffer,
   employeeId: string,
   face: Face,
 ): Promise<void> {
   const { pack } = engine
-  const others = await sampleVectors(trx, employeeId, pack.name)
+  const others = await sampleVectors(trx, key, employeeId, pack.name)
   if (others.length === 0) return
   const template = averageVectors(
     pack.embedders,
@@ -266,4 +274,32 @@ async function requireSamePerson(
       'face_mismatch',
       "This face does not look like the one in the person's other photos. Choose another photo, or delete the wrong ones first.",
     )
+}
+
+/** Everybody else whom this face identifies: the same person under another id, or a twin. */
+function othersWithFace(gallery: Gallery, employeeId: string, face: Face): SameFace[] {
+  const { candidates, threshold } = gallery.identify(face.vector, 5)
+  return candidates
+    .filter((other) => other.employeeId !== employeeId && other.confidence >= threshold)
+    .map(({ employeeId, name, confidence }) => ({ employeeId, name, confidence }))
+}
+
+async function noteSameFace(trx: DatabaseTransaction, employeeId: string, others: SameFace[]): Promise<void> {
+  await note(trx, {
+    action: 'same_face',
+    subject_kind: 'employees',
+    subject: employeeId,
+    details: {
+      also_enrolled_as: others.map(({ employeeId, confidence }) => ({ employee_id: employeeId, confidence })),
+    },
+  })
+}
+
+async function isReadable(photos: PhotoStore, name: string, key: Buffer): Promise<boolean> {
+  try {
+    return (await photos.read(name, key)) !== undefined
+  } catch (error) {
+    if (error instanceof SealBroken) return false
+    throw error
+  }
 }

@@ -5,8 +5,10 @@ import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
 import type { Pack } from '../face/packs/pack.ts'
 import { confidenceOf, effectiveThreshold, minusLog10Fmr } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
+import type { Change } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Logger } from '../shared/log.ts'
+import type { Vault } from '../vault/vault.ts'
 import {
   type Calibration,
   calibrationDue,
@@ -15,8 +17,15 @@ import {
   latestCalibration,
   MIN_COHORT_LEFT,
   MIN_PEOPLE_FOR_MEAN,
+  newestId,
 } from './calibration.ts'
-import { type ActiveTemplate, ADMIN_SLOT, activeTemplates, toVector } from './templates.ts'
+import {
+  type ActiveTemplate,
+  type ActiveTemplates,
+  ADMIN_SLOT,
+  activeTemplates,
+  toVector,
+} from './templates.ts'
 
 /** A person who may be the one in the picture. */
 export interface Candidate {
@@ -54,12 +63,16 @@ export interface Gallery {
   likeness(one: Float32Array, other: Float32Array): number
   /** Reads one person's templates again. Awaited after every commit that changes them. */
   refresh(employeeId: string): Promise<void>
+  /** Reads everybody again, and the newest calibration: after changes by another process that are too many to be told. */
+  reload(): Promise<void>
   /** Resolves when nothing more is being read or calibrated. */
   settled(): Promise<void>
   /** Stops retrying and waits for what is under way. */
   close(): Promise<void>
   readonly people: number
   readonly templates: number
+  /** The ids of people who are left out because what is stored of them does not open. */
+  readonly unreadable: readonly string[]
   readonly calibration: Calibration | null
   /** Whether scores are normalised against a cohort. */
   readonly normalised: boolean
@@ -67,6 +80,9 @@ export interface Gallery {
 
 interface GalleryDeps {
   db: Database
+  vault: Vault
+  /** By the server itself, for calibrations. */
+  change: Change
   pack: Pack
   clock: Clock
   log: Logger
@@ -87,12 +103,19 @@ interface State {
   matrix: GalleryMatrix
   cohort: GalleryMatrix | null
   people: Map<string, { name: string; templateIds: number[] }>
+  unreadable: Set<string>
 }
 
 /** Loads the gallery. Rejects when the database cannot be read. */
-export async function openGallery({ db, pack, clock, log, threshold }: GalleryDeps): Promise<Gallery> {
+export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
+  const { pack, clock, log, threshold } = deps
   const defaultMean = toVector(Buffer.from(pack.measured.defaultMean, 'base64'))
-  let state = await load(await latestCalibration(db, pack.name))
+  const latest = await latestCalibration(deps, pack.name)
+  if (latest === 'unreadable')
+    log.error(
+      'the calibration of the gallery does not open: it was altered, or its key is lost; a new one is made',
+    )
+  let state = await load(latest === 'unreadable' ? null : latest)
   // One change after the other: what is read last is what is newest.
   let work: Promise<void> = Promise.resolve()
   const closing = new AbortController()
@@ -109,23 +132,35 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       matrix: new GalleryMatrix(pack.dimension + 1),
       cohort: calibration?.cohort ? new GalleryMatrix(pack.dimension) : null,
       people: new Map(),
+      unreadable: new Set(),
     }
     for (const member of calibration?.cohort ?? []) {
-      const { templates } = await activeTemplates(db, pack.name, { employeeId: member })
+      const { templates } = await activeTemplates(deps, pack.name, { employeeId: member })
       const own = templates.find(({ slot }) => slot === ADMIN_SLOT)
       if (own) fresh.cohort?.set(member, [fuse(pack.embedders, own.vector, fresh.mean)])
     }
     if (fresh.cohort && fresh.cohort.people < MIN_COHORT_LEFT) fresh.cohort = null
-    for await (const templates of everybody()) put(fresh, templates)
+    for await (const page of everybody()) {
+      leaveOut(fresh, page)
+      for (const templates of byPerson(page.templates)) put(fresh, templates)
+    }
     return fresh
   }
 
-  async function* everybody(): AsyncGenerator<ActiveTemplate[]> {
+  async function* everybody(): AsyncGenerator<ActiveTemplates> {
     for (let after = 0; ; ) {
-      const page = await activeTemplates(db, pack.name, { after, limit: LOAD_PEOPLE_AT_ONCE })
-      if (page.templates.length === 0) return
-      yield* byPerson(page.templates)
+      const page = await activeTemplates(deps, pack.name, { after, limit: LOAD_PEOPLE_AT_ONCE })
+      if (page.lastId === 0) return
+      yield page
       after = page.lastId
+    }
+  }
+
+  /** Who cannot be read is not recognised; the others go on. */
+  function leaveOut(from: State, { unreadable }: ActiveTemplates): void {
+    for (const { employeeId, error } of unreadable) {
+      from.unreadable.add(employeeId)
+      log.error({ err: error, employee_id: employeeId }, 'a person is left out of the gallery')
     }
   }
 
@@ -194,7 +229,10 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
   }
 
   async function reload(employeeId: string): Promise<void> {
-    const { templates } = await activeTemplates(db, pack.name, { employeeId })
+    const read = await activeTemplates(deps, pack.name, { employeeId })
+    const { templates } = read
+    state.unreadable.delete(employeeId)
+    leaveOut(state, read)
     if (templates.length > 0) {
       put(state, templates)
     } else {
@@ -221,21 +259,34 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
 
   const isDue = () => calibrationDue(state.matrix.people, state.calibration, state.cohort !== null)
 
+  async function readNewest(): Promise<void> {
+    const newest = await latestCalibration(deps, pack.name)
+    state = await load(newest === 'unreadable' ? null : newest)
+    if (isDue()) void enqueue(calibrate)
+  }
+
   async function calibrate(): Promise<void> {
     if (!isDue()) return
+    const before = await latestCalibration(deps, pack.name)
+    // Another process was faster.
+    if (before !== 'unreadable' && before !== null && before.id !== state.calibration?.id) return readNewest()
+    const after = await newestId(deps.db, pack.name)
     const means: Float32Array[] = []
     const employeeIds: string[] = []
-    for await (const templates of everybody()) {
-      employeeIds.push(templates[0].employeeId)
-      means.push(centringMean(pack.embedders, [templates[0].vector]))
-    }
+    for await (const page of everybody())
+      for (const [first] of byPerson(page.templates)) {
+        employeeIds.push(first.employeeId)
+        means.push(centringMean(pack.embedders, [first.vector]))
+      }
     // They may have left since the gallery was read; then it is about to be read again.
     if (means.length < MIN_PEOPLE_FOR_MEAN) return
     const mean = new Float32Array(means[0].length)
     for (const one of means) for (let i = 0; i < mean.length; i++) mean[i] += one[i] / means.length
     const cohort = drawCohort(employeeIds)
     const people = employeeIds.length
-    const calibration = await insertCalibration(db, pack.name, { people, mean, cohort }, clock.now())
+    const fresh = { people, mean, cohort }
+    const calibration = await insertCalibration(deps, pack.name, fresh, after, clock.now())
+    if (calibration === undefined) return readNewest()
     state = await load(calibration)
     log.info({ calibration: calibration.id, people, normalised: cohort !== null }, 'gallery calibrated')
   }
@@ -304,6 +355,7 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
       return confidenceOf(pack.measured.raw, score)
     },
     refresh: (employeeId) => enqueue(() => reload(employeeId)),
+    reload: () => enqueue(readNewest),
     async settled() {
       for (let last: Promise<void> | undefined; last !== work || waits.size > 0; ) {
         last = work
@@ -319,6 +371,9 @@ export async function openGallery({ db, pack, clock, log, threshold }: GalleryDe
     },
     get templates() {
       return state.matrix.rows
+    },
+    get unreadable() {
+      return [...state.unreadable].sort()
     },
     get calibration() {
       return state.calibration

@@ -1,9 +1,13 @@
 import { sql } from 'kysely'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
+import type { Vault } from '../vault/vault.ts'
 import { listConsents, withdrawConsents } from './consent.ts'
-import { type EnrolDeps, eraseBiometrics } from './enrol.ts'
-import { listSamples, listTemplates, toVector } from './templates.ts'
+import type { EnrolDeps } from './enrol.ts'
+import { eraseBiometrics, listErasures } from './erase.ts'
+import { findKey, opening } from './person-key.ts'
+import { listSamples, listTemplates, openSample, openTemplate } from './templates.ts'
 
 /** A person, also one who has left: what is kept of them is theirs still. Rejects with `employee_not_found`. */
 export async function requireAnybody(db: Database, employeeId: string) {
@@ -34,14 +38,19 @@ function notFound(employeeId: string): never {
  * Erases a person's photos and templates and, with `withdraw`, ends their consent; punches stay.
  * Rejects with `employee_not_found`, and with `consent_missing` where there is no consent to withdraw.
  */
-export async function erasePerson(deps: EnrolDeps, employeeId: string, withdraw: boolean) {
-  const { db, gallery, clock } = deps
-  const { afterCommit, ...counts } = await db.transaction().execute(async (trx) => {
+export async function erasePerson(deps: EnrolDeps, change: Change, employeeId: string, withdraw: boolean) {
+  const { gallery, clock } = deps
+  const { afterCommit, ...counts } = await change(async (trx) => {
     await lockAnybody(trx, employeeId)
     const withdrawn = withdraw ? await withdrawConsents(trx, employeeId, clock.now()) : 0
     if (withdraw && withdrawn === 0)
       throw new AppError('consent_missing', 'There is no consent to withdraw. To erase photos, use erase.')
-    const { templates, photos, afterCommit } = await eraseBiometrics(deps, trx, employeeId)
+    const { templates, photos, afterCommit } = await eraseBiometrics(
+      deps,
+      trx,
+      employeeId,
+      withdraw ? 'consent_withdrawn' : 'erase',
+    )
     const { punches } = await trx
       .selectFrom('attendance')
       .select(sql<number>`count(*)::int`.as('punches'))
@@ -52,13 +61,17 @@ export async function erasePerson(deps: EnrolDeps, employeeId: string, withdraw:
   // First of all the person must no longer be recognised; the files follow.
   await gallery.refresh(employeeId)
   await afterCommit()
-  return counts
+  return { ...counts, erasure: (await listErasures(deps, employeeId)).at(-1) ?? null }
 }
 
 /** Everything that is kept about one person. Other people whom a comparison named are left out of it. */
-export async function personalData(db: Database, employeeId: string, withEmbeddings: boolean) {
-  const employee = await requireAnybody(db, employeeId)
-  const vectors = withEmbeddings ? await vectorsOf(db, employeeId) : { samples: [], templates: [] }
+export async function personalData(
+  { db, vault }: { db: Database; vault: Vault },
+  employeeId: string,
+  withEmbeddings: boolean,
+) {
+  const { key_id: _, ...employee } = await requireAnybody(db, employeeId)
+  const vectors = withEmbeddings ? await vectorsOf(db, vault, employeeId) : { samples: [], templates: [] }
   const ofPerson = <T extends { id: number }>(rows: T[], embeddings: { id: number; embedding: number[] }[]) =>
     rows.map((row) => {
       const own = embeddings.filter(({ id }) => id === row.id).map(({ embedding }) => embedding)
@@ -83,29 +96,44 @@ export async function personalData(db: Database, employeeId: string, withEmbeddi
     photos: ofPerson(photos, vectors.samples),
     templates: ofPerson(templates, vectors.templates),
     consents: await listConsents(db, employeeId),
-    punches: punches.map(({ image_path, ...punch }) => ({ ...punch, has_image: image_path !== null })),
-    decisions: decisions.map(({ record, ...decision }) => ({
+    erasures: await listErasures({ db, vault }, employeeId),
+    punches: punches.map(({ image_path, salt: _, ...punch }) => ({
+      ...punch,
+      has_image: image_path !== null,
+    })),
+    decisions: decisions.map(({ record, image_path, ...decision }) => ({
       ...decision,
+      has_image: image_path !== null,
       record: { ...record, ...ownCandidates(record.candidates, employeeId) },
     })),
   }
 }
 
-async function vectorsOf(db: Database, employeeId: string) {
+/** The vectors of a person, opened. Rejects with `biometrics_unreadable`. */
+async function vectorsOf(db: Database, vault: Vault, employeeId: string) {
+  const key = await findKey(vault, db, employeeId)
+  if (!key) return { samples: [], templates: [] }
   const samples = await db
     .selectFrom('sample_embeddings')
     .innerJoin('samples', 'samples.id', 'sample_embeddings.sample_id')
-    .select(['samples.id', 'embedding_vector'])
+    .select(['samples.id', 'pack', 'embedding_vector'])
     .where('employee_id', '=', employeeId)
     .execute()
   const templates = await db
     .selectFrom('face_templates')
-    .select(['id', 'embedding_vector'])
+    .select(['id', 'image_id', 'pack', 'embedding_vector'])
     .where('employee_id', '=', employeeId)
     .execute()
-  const asNumbers = (rows: { id: number; embedding_vector: Uint8Array }[]) =>
-    rows.map(({ id, embedding_vector }) => ({ id, embedding: [...toVector(embedding_vector)] }))
-  return { samples: asNumbers(samples), templates: asNumbers(templates) }
+  return opening(employeeId, () => ({
+    samples: samples.map(({ id, pack, embedding_vector }) => ({
+      id,
+      embedding: [...openSample(key, embedding_vector, { employeeId, sampleId: id, pack })],
+    })),
+    templates: templates.map(({ id, image_id, pack, embedding_vector }) => ({
+      id,
+      embedding: [...openTemplate(key, embedding_vector, { employeeId, slot: image_id, pack })],
+    })),
+  }))
 }
 
 function ownCandidates(candidates: unknown, employeeId: string): { candidates?: unknown[] } {

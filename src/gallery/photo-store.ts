@@ -2,18 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../shared/errors.ts'
+import { open as openSealed, seal } from '../vault/seal.ts'
 
-/** Where photos are kept as files. Names are made here; nothing that a client sent is ever part of a path. */
+/** Where photos are kept as sealed files. Names are made here; nothing that a client sent is ever part of a path. */
 export interface PhotoStore {
-  /** Writes a photo, wholly on disk when it resolves. Returns the name it is kept under. */
-  save(jpeg: Uint8Array): Promise<string>
-  /** The photo, or undefined when the file is gone. */
-  read(name: string): Promise<Buffer | undefined>
+  /** Seals a photo and writes it, wholly on disk when it resolves. Returns the name it is kept under. */
+  save(jpeg: Uint8Array, key: Buffer): Promise<string>
+  /** The photo, or undefined when the file is gone. Rejects with `SealBroken` when it does not open. */
+  read(name: string, key: Buffer): Promise<Buffer | undefined>
+  /** The file as it is on disk: what an older version wrote is a plain picture. */
+  readFile(name: string): Promise<Buffer | undefined>
   /** Removes photos; one that is gone already is no error. */
   remove(names: readonly string[]): Promise<void>
   /** Removes what no row names: left by a crash between the file and the row. Returns how many. */
   sweep(known: ReadonlySet<string>): Promise<number>
 }
+
+/** No photo opens in another one's place. */
+const contextOf = (name: string) => `photo ${name}`
 
 const photoName = /^[0-9a-f-]{36}\.jpg$/
 /** Younger strays may belong to an upload that is not committed yet. */
@@ -26,15 +32,24 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
     return join(folder, name)
   }
 
+  async function readStored(name: string): Promise<Buffer | undefined> {
+    try {
+      return await readFile(pathOf(name))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
   return {
-    async save(jpeg) {
+    async save(jpeg, key) {
       const name = `${randomUUID()}.jpg`
       const path = pathOf(name)
       const half = `${path}.part`
       try {
         const file = await open(half, 'wx', 0o600)
         try {
-          await file.writeFile(jpeg)
+          await file.writeFile(seal(key, jpeg, contextOf(name)))
           await file.datasync()
         } finally {
           await file.close()
@@ -44,7 +59,7 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
       } catch (cause) {
         await rm(half, { force: true }).catch(() => {})
         throw new AppError(
-          'storage_unavailable',
+          isFull(cause) ? 'storage_full' : 'storage_unavailable',
           'The photo could not be stored: the disk is full or cannot be written. Tell the administrator.',
           {},
           cause,
@@ -53,14 +68,12 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
       return name
     },
 
-    async read(name) {
-      try {
-        return await readFile(pathOf(name))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-        throw error
-      }
+    async read(name, key) {
+      const sealed = await readStored(name)
+      return sealed && openSealed(key, sealed, contextOf(name))
     },
+
+    readFile: readStored,
 
     async remove(names) {
       for (const name of names) await rm(pathOf(name), { force: true })
@@ -91,6 +104,8 @@ async function isOld(path: string): Promise<boolean> {
     throw error
   }
 }
+
+const isFull = (cause: unknown) => ['ENOSPC', 'EDQUOT'].includes((cause as NodeJS.ErrnoException).code ?? '')
 
 /** A new name is on disk only when its folder is. */
 async function syncFolder(folder: string): Promise<void> {

@@ -1,9 +1,12 @@
+import { authorOf } from '../access/caller.ts'
 import { effectiveThreshold } from '../face/score-table.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import type { EnrolDeps } from './enrol.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from './faults.ts'
 import { TARGET_FPIR } from './gallery.ts'
+import { modelsStatus } from './models-status.ts'
 import {
   modelsStatusSchema,
   processedSchema,
@@ -17,6 +20,7 @@ import { findPerson } from './templates.ts'
 import { train } from './train.ts'
 
 export interface RecognitionRoutesDeps extends EnrolDeps {
+  ledger: Ledger
   /** FACE_RECOGNITION_THRESHOLD. */
   threshold: number
 }
@@ -127,7 +131,11 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
     async (request, reply) => {
       // It may take longer than a silent connection is left open: who listens keeps it from being cut off.
       reply.raw.on('timeout', () => {})
-      const { trained, skipped } = await train(deps, request.body?.employee_ids)
+      const { trained, skipped } = await train(
+        deps,
+        deps.ledger.by(authorOf(request)),
+        request.body?.employee_ids,
+      )
       return { success: true as const, trained, skipped, processing_time: reply.elapsedTime / 1000 }
     },
   )
@@ -142,26 +150,16 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
         response: { 200: modelsStatusSchema, ...problems },
       },
     },
-    async () => {
-      const { analyses, meanMs, since } = engine.performance()
-      return {
-        models_loaded: { face_detector: true, anti_spoof: false, face_recognizer: true },
-        performance: {
-          total_recognitions: analyses,
-          avg_processing_time: meanMs / 1000,
-          cache_hits: 0,
-          last_reset: since,
-        },
-        cache_size: gallery.templates,
-        pack: engine.pack.name,
-        embedding_dimension: engine.pack.dimension,
-        people: gallery.people,
-        threshold: effectiveThreshold(deps.threshold, gallery.people, TARGET_FPIR),
-        score_scale: gallery.normalised ? ('normalised' as const) : ('raw' as const),
-        calibration_id: gallery.calibration?.id ?? null,
-        liveness: 'unavailable' as const,
-      }
-    },
+    async () => ({
+      ...modelsStatus(deps),
+      pack: engine.pack.name,
+      embedding_dimension: engine.pack.dimension,
+      people: gallery.people,
+      threshold: effectiveThreshold(deps.threshold, gallery.people, TARGET_FPIR),
+      score_scale: gallery.normalised ? ('normalised' as const) : ('raw' as const),
+      calibration_id: gallery.calibration?.id ?? null,
+      liveness: 'unavailable' as const,
+    }),
   )
 
   async function requirePerson(employee_id: string) {

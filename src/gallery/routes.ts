@@ -1,17 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { visibleDepartments } from '../access/caller.ts'
+import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
+import { hasPermission } from '../access/guard.ts'
 import { employeePath } from '../employees/schema.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems, type UploadedFile } from '../shared/http.ts'
-import {
-  deletePhoto,
-  type EnrolDeps,
-  type EnrolRules,
-  enrolPhoto,
-  removeTemplate,
-  setAvatar,
-} from './enrol.ts'
+import { deletePhoto, type EnrolDeps, enrolPhoto, removeTemplate, type SameFace, setAvatar } from './enrol.ts'
+import { readPhoto } from './person-key.ts'
 import { personalDataRoutes } from './personal-data-routes.ts'
 import {
   avatarChosenSchema,
@@ -34,8 +30,8 @@ const faces = ['Employees']
 const jpeg = z.any().describe('image/jpeg')
 
 /** Every route about a person's photos, templates, consent and personal data. */
-export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
-  const { db, engine, photos, queue } = deps
+export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; timeZone: string }): void {
+  const { db, engine, queue, ledger } = deps
   personalDataRoutes(app, deps)
 
   app.post(
@@ -52,7 +48,8 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
         response: { 200: enrolledSchema, ...problems },
       },
     },
-    async (request, reply) => enrolAndTell(request.params.employee_id, request.body.photo, reply),
+    async (request, reply) =>
+      enrolAndTell(request, reply, request.params.employee_id, request.body.photo, request.body.consent),
   )
 
   app.post(
@@ -69,11 +66,21 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
         response: { 200: enrolledSchema, ...problems },
       },
     },
-    async (request, reply) => enrolAndTell(request.params.employee_id, request.body.file, reply),
+    async (request, reply) =>
+      enrolAndTell(request, reply, request.params.employee_id, request.body.file, request.body.consent),
   )
 
-  async function enrolAndTell(employee_id: string, file: UploadedFile, reply: FastifyReply) {
-    const enrolled = await enrolPhoto(deps, employee_id, file)
+  async function enrolAndTell(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    employee_id: string,
+    file: UploadedFile,
+    textVersion: string | undefined,
+  ) {
+    const consent = textVersion === undefined ? undefined : { textVersion, by: callerId(request.caller) }
+    const change = ledger.by(authorOf(request))
+    const enrolled = await enrolPhoto(deps, change, employee_id, file, consent)
+    const also_enrolled_as = await asSeen(request, enrolled.alsoEnrolledAs)
     return {
       success: true as const,
       message: enrolled.alreadyStored ? 'This photo was already stored' : 'Face enrolled',
@@ -84,11 +91,29 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
       photos: enrolled.photos,
       is_avatar: enrolled.isAvatar,
       already_stored: enrolled.alreadyStored,
+      also_enrolled_as,
+      warning:
+        also_enrolled_as.length === 0
+          ? null
+          : 'This face is enrolled under another id too. Unless they are twins, erase the photos under one of them.',
       quality_score: enrolled.face.quality.score,
       reasons: enrolled.face.quality.reasons,
       liveness: 'unavailable' as const,
       processing_time: reply.elapsedTime / 1000,
     }
+  }
+
+  /** Without the names of people whom the caller may not see. */
+  async function asSeen(request: FastifyRequest, others: SameFace[]) {
+    const visible = visibleDepartments(request.caller)
+    const mayRead = hasPermission(request.caller, 'employees:read')
+    return Promise.all(
+      others.map(async ({ employeeId, name, confidence }) => {
+        const person = mayRead ? await findPerson(db, employeeId) : undefined
+        const isSeen = person && (!visible || visible.includes(person.department ?? ''))
+        return { employee_id: employeeId, name: isSeen ? name : null, confidence }
+      }),
+    )
   }
 
   app.get(
@@ -125,7 +150,7 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
     },
     async (request) => {
       const { photo_id } = request.body
-      await setAvatar(deps, request.params.employee_id, photo_id)
+      await setAvatar(ledger.by(authorOf(request)), request.params.employee_id, photo_id)
       return { success: true as const, message: 'Avatar chosen', photo_id }
     },
   )
@@ -181,7 +206,7 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
     },
     async (request) => {
       const { employee_id, photo_id } = request.params
-      const { remaining } = await deletePhoto(deps, employee_id, photo_id)
+      const { remaining } = await deletePhoto(deps, ledger.by(authorOf(request)), employee_id, photo_id)
       const message =
         remaining > 0
           ? 'Photo deleted'
@@ -222,7 +247,7 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
     },
     async (request) => {
       const { employee_id, template_id } = request.params
-      const { remaining } = await removeTemplate(deps, employee_id, template_id)
+      const { remaining } = await removeTemplate(deps, ledger.by(authorOf(request)), employee_id, template_id)
       const message =
         remaining > 0
           ? 'Template deleted'
@@ -246,7 +271,7 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
     async (request) => {
       const { employee_id } = request.params
       await requireVisible(request, employee_id)
-      const { skipped } = await train(deps, [employee_id])
+      const { skipped } = await train(deps, ledger.by(authorOf(request)), [employee_id])
       const templates = skipped.length > 0 ? [] : await listTemplates(db, employee_id)
       const made = templates.find(
         ({ image_id, pack }) => image_id === ADMIN_SLOT && pack === engine.pack.name,
@@ -279,7 +304,7 @@ export function galleryRoutes(app: App, deps: EnrolDeps & EnrolRules): void {
   }
 
   async function sendPhoto(reply: FastifyReply, sample: Sample | undefined) {
-    const bytes = sample && (await photos.read(sample.file_path))
+    const bytes = sample && (await readPhoto(deps, sample))
     if (!bytes) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
     return reply
       .type('image/jpeg')

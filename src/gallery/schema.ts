@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { employeeId } from '../employees/schema.ts'
 import { text, uploadedFile } from '../shared/http.ts'
+import { modelsFigures } from './models-status.ts'
 
 export const livenessSchema = z
   .enum(['bona_fide', 'attack', 'undecided', 'unavailable'])
@@ -26,8 +27,18 @@ export const avatarSchema = z.object({
   photo_id: z.int().min(1).max(2_147_483_647).describe('One of the photos of the person'),
 })
 
-export const photoForm = z.object({ photo: uploadedFile.describe('JPEG, PNG or WebP with one face') })
-export const faceForm = z.object({ file: uploadedFile.describe('JPEG, PNG or WebP with one face') })
+const consentGiven = text(100)
+  .optional()
+  .describe('Text version: also records that the person agreed to this text, before the photo is added')
+
+export const photoForm = z.object({
+  photo: uploadedFile.describe('JPEG, PNG or WebP with one face'),
+  consent: consentGiven,
+})
+export const faceForm = z.object({
+  file: uploadedFile.describe('JPEG, PNG or WebP with one face'),
+  consent: consentGiven,
+})
 
 export const processForm = z.object({
   image: uploadedFile.describe('JPEG, PNG or WebP'),
@@ -45,6 +56,16 @@ export const enrolledSchema = z
     photos: z.number().describe('How many photos the template is made of'),
     is_avatar: z.boolean(),
     already_stored: z.boolean().describe('The same picture was there; nothing changed'),
+    also_enrolled_as: z
+      .array(
+        z.object({
+          employee_id: z.string(),
+          name: z.string().nullable().describe('Null for somebody whom the caller may not see'),
+          confidence: z.number(),
+        }),
+      )
+      .describe('Others whom this face identifies: the same person under another id, or a twin'),
+    warning: z.string().nullable(),
     quality_score: z.number(),
     reasons: z.array(z.string()),
     liveness: livenessSchema,
@@ -114,9 +135,41 @@ const erasedCounts = {
   deleted_face_templates: z.number(),
 }
 
-export const consentWithdrawnSchema = z.object({ ...erasedCounts, withdrawn_consents: z.number() })
+export const erasureSchema = z
+  .object({
+    erasure_id: z.number(),
+    employee_id: z.string(),
+    key_id: z.string().describe('The key that everything was sealed with'),
+    at: z.date(),
+    by: z.string(),
+    reason: z.enum(['erase', 'consent_withdrawn', 'employment_ended', 'purge', 'retention', 'restore']),
+    deleted_photos: z.number(),
+    deleted_face_templates: z.number(),
+    key_erased: z.boolean().describe('Whether the key is gone now: without it no copy of the data opens'),
+    ledger: z
+      .object({ seq: z.number(), mac: z.string() })
+      .nullable()
+      .describe('The entry that proves the certificate'),
+  })
+  .meta({ id: 'Erasure' })
 
-export const erasedSchema = z.object({ ...erasedCounts, retained_attendance_records: z.number() })
+const certificate = erasureSchema.nullable().describe('Null where nothing was ever stored')
+
+export const consentWithdrawnSchema = z.object({
+  ...erasedCounts,
+  withdrawn_consents: z.number(),
+  erasure: certificate,
+})
+
+export const erasedSchema = z.object({
+  ...erasedCounts,
+  retained_attendance_records: z.number(),
+  erasure: certificate,
+})
+
+export const exportQuery = z.object({
+  format: z.enum(['json', 'zip']).optional().describe('json, unless Accept asks for application/zip'),
+})
 
 const rows = (what: string) => z.array(z.looseObject({ id: z.number() })).describe(what)
 
@@ -127,6 +180,7 @@ export const personalDataSchema = z
     photos: rows('Facts about each photo'),
     templates: rows('Facts about each template'),
     consents: rows('Given and withdrawn'),
+    erasures: z.array(erasureSchema).describe('Certificates of what was erased'),
     punches: rows('Every attendance record'),
     decisions: rows('What led to them; other people in a comparison are left out'),
   })
@@ -225,18 +279,7 @@ export const trainedSchema = z
 
 export const modelsStatusSchema = z
   .object({
-    models_loaded: z.object({
-      face_detector: z.boolean(),
-      anti_spoof: z.boolean(),
-      face_recognizer: z.boolean(),
-    }),
-    performance: z.object({
-      total_recognitions: z.number(),
-      avg_processing_time: z.number().describe('Seconds'),
-      cache_hits: z.number().describe('Always 0: there is no cache of embeddings to hit'),
-      last_reset: z.date(),
-    }),
-    cache_size: z.number().describe('Templates held in memory for the search'),
+    ...modelsFigures,
     pack: z.string(),
     embedding_dimension: z.number(),
     people: z.number(),

@@ -1,7 +1,12 @@
+import { createHmac } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
 import type { Database, DatabaseTransaction, FaceTemplatesTable, SamplesTable } from '../database/tables.ts'
+import { AppError } from '../shared/errors.ts'
+import { open, seal } from '../vault/seal.ts'
+import type { Vault } from '../vault/vault.ts'
+import { keyOf, opening } from './person-key.ts'
 
-// The one place where photos' rows and templates are read and written: sealing them at rest is a change here.
+// The one place where photos' rows and templates are read and written, and sealed on the way with the person's key.
 
 export type Sample = Selectable<SamplesTable>
 export type TemplateRow = Omit<Selectable<FaceTemplatesTable>, 'embedding_vector'>
@@ -41,11 +46,57 @@ export function toVector(bytes: Uint8Array): Float32Array {
   return Float32Array.from({ length: copy.length / 4 }, (_, index) => view.getFloat32(index * 4, true))
 }
 
+/** Where a vector belongs: it opens there alone. */
+const sampleContext = (employeeId: string, sampleId: number, pack: string) =>
+  `sample ${employeeId} ${sampleId} ${pack}`
+const templateContext = (employeeId: string, slot: number, pack: string) =>
+  `template ${employeeId} ${slot} ${pack}`
+
+export function sealTemplate(
+  key: Buffer,
+  vector: Float32Array,
+  { employeeId, slot, pack }: { employeeId: string; slot: number; pack: string },
+): Buffer {
+  return seal(key, toBytes(vector), templateContext(employeeId, slot, pack))
+}
+
+/** Throws `SealBroken`. */
+export function openTemplate(
+  key: Buffer,
+  sealed: Uint8Array,
+  { employeeId, slot, pack }: { employeeId: string; slot: number; pack: string },
+): Float32Array {
+  return toVector(open(key, sealed, templateContext(employeeId, slot, pack)))
+}
+
+export function sealSample(
+  key: Buffer,
+  vector: Float32Array,
+  { employeeId, sampleId, pack }: { employeeId: string; sampleId: number; pack: string },
+): Buffer {
+  return seal(key, toBytes(vector), sampleContext(employeeId, sampleId, pack))
+}
+
+/** Throws `SealBroken`. */
+export function openSample(
+  key: Buffer,
+  sealed: Uint8Array,
+  { employeeId, sampleId, pack }: { employeeId: string; sampleId: number; pack: string },
+): Float32Array {
+  return toVector(open(key, sealed, sampleContext(employeeId, sampleId, pack)))
+}
+
+/** By what an uploaded picture is known again, from its SHA-256. */
+export function fingerprint(key: Buffer, sha256: string): string {
+  return createHmac('sha256', key).update(sha256).digest('hex')
+}
+
 export interface PersonState {
   employee_id: string
   name: string
   is_active: boolean
   department: string | null
+  key_id: string | null
 }
 
 /** A person whose employment has not ended, and, with `lock`, kept as they are until the transaction ends. */
@@ -56,7 +107,7 @@ export async function findPerson(
 ): Promise<PersonState | undefined> {
   const query = db
     .selectFrom('employees')
-    .select(['employee_id', 'name', 'is_active', 'department'])
+    .select(['employee_id', 'name', 'is_active', 'department', 'key_id'])
     .where('employee_id', '=', employeeId)
     .where('ended_at', 'is', null)
   return (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
@@ -81,7 +132,11 @@ export interface NewSample {
   now: Date
 }
 
-export async function insertSample(trx: DatabaseTransaction, sample: NewSample): Promise<number> {
+export async function insertSample(
+  trx: DatabaseTransaction,
+  key: Buffer,
+  sample: NewSample,
+): Promise<number> {
   const { id } = await trx
     .insertInto('samples')
     .values({
@@ -100,10 +155,7 @@ export async function insertSample(trx: DatabaseTransaction, sample: NewSample):
     })
     .returning('id')
     .executeTakeFirstOrThrow()
-  await trx
-    .insertInto('sample_embeddings')
-    .values({ sample_id: id, pack: sample.pack, embedding_vector: toBytes(sample.vector) })
-    .execute()
+  await upsertSampleVector(trx, key, { ...sample, sampleId: id })
   return id
 }
 
@@ -145,23 +197,26 @@ export async function chooseAvatar(trx: DatabaseTransaction, sample: Sample): Pr
   await trx.updateTable('samples').set({ is_avatar: true }).where('id', '=', sample.id).execute()
 }
 
-/** The vectors of a person's uploaded photos, with each photo's quality. */
+/** The vectors of a person's uploaded photos, with each photo's quality. Rejects with `biometrics_unreadable`. */
 export async function sampleVectors(
   db: Database | DatabaseTransaction,
+  key: Buffer,
   employeeId: string,
   pack: string,
 ): Promise<{ vector: Float32Array; quality: number; filePath: string; filename: string }[]> {
   const rows = await db
     .selectFrom('samples')
     .innerJoin('sample_embeddings', 'sample_embeddings.sample_id', 'samples.id')
-    .select(['embedding_vector', 'quality_score', 'file_path', 'filename'])
+    .select(['samples.id', 'embedding_vector', 'quality_score', 'file_path', 'filename'])
     .where('employee_id', '=', employeeId)
     .where('created_from', '=', 'ADMIN_UPLOAD')
     .where('pack', '=', pack)
     .orderBy('samples.id')
     .execute()
   return rows.map((row) => ({
-    vector: toVector(row.embedding_vector),
+    vector: opening(employeeId, () =>
+      openSample(key, row.embedding_vector, { employeeId, sampleId: row.id, pack }),
+    ),
     quality: row.quality_score,
     filePath: row.file_path,
     filename: row.filename,
@@ -171,14 +226,13 @@ export async function sampleVectors(
 /** Puts what a pack's networks see in a photo in place of what they saw before. */
 export async function upsertSampleVector(
   trx: DatabaseTransaction,
-  sampleId: number,
-  pack: string,
-  vector: Float32Array,
+  key: Buffer,
+  sample: { employeeId: string; sampleId: number; pack: string; vector: Float32Array },
 ): Promise<void> {
-  const embedding_vector = toBytes(vector)
+  const embedding_vector = sealSample(key, sample.vector, sample)
   await trx
     .insertInto('sample_embeddings')
-    .values({ sample_id: sampleId, pack, embedding_vector })
+    .values({ sample_id: sample.sampleId, pack: sample.pack, embedding_vector })
     .onConflict((conflict) => conflict.columns(['sample_id', 'pack']).doUpdateSet({ embedding_vector }))
     .execute()
 }
@@ -205,11 +259,15 @@ export interface NewTemplate {
 }
 
 /** Puts a person's administrator template in place of the one before it. Returns its id. */
-export async function upsertAdminTemplate(trx: DatabaseTransaction, template: NewTemplate): Promise<number> {
+export async function upsertAdminTemplate(
+  trx: DatabaseTransaction,
+  key: Buffer,
+  template: NewTemplate,
+): Promise<number> {
   const values = {
     filename: template.filename,
     file_path: template.filePath,
-    embedding_vector: toBytes(template.vector),
+    embedding_vector: sealTemplate(key, template.vector, { ...template, slot: ADMIN_SLOT }),
     quality_score: template.quality,
     updated_at: template.now,
   }
@@ -295,15 +353,23 @@ export interface ActiveTemplate {
   vector: Float32Array
 }
 
+/** Templates as they are searched, and who is left out because theirs do not open, with why. */
+export interface ActiveTemplates {
+  templates: ActiveTemplate[]
+  unreadable: { employeeId: string; error: AppError }[]
+  /** The number of the last person that was read; 0 when there was none. */
+  lastId: number
+}
+
 /**
  * The templates of active people, ordered by person and slot: those of one person, or of the next `limit` people who
  * have any, after the person numbered `after`.
  */
 export async function activeTemplates(
-  db: Database,
+  { db, vault }: { db: Database; vault: Vault },
   pack: string,
   which: { employeeId: string } | { after: number; limit: number },
-): Promise<{ templates: ActiveTemplate[]; lastId: number }> {
+): Promise<ActiveTemplates> {
   let query = db
     .selectFrom('face_templates')
     .innerJoin('employees', 'employees.employee_id', 'face_templates.employee_id')
@@ -312,6 +378,7 @@ export async function activeTemplates(
       'employees.id as person',
       'employees.employee_id as employeeId',
       'employees.name as name',
+      'employees.key_id as key_id',
       'face_templates.image_id as slot',
       'face_templates.embedding_vector as embedding_vector',
     ])
@@ -341,11 +408,40 @@ export async function activeTemplates(
         .limit(which.limit),
     )
   const rows = await query.execute()
+  // All keys of the page at once: one after the other they would be what a start waits for.
+  const owners = new Map(rows.map((row) => [row.employeeId, row]))
+  const keys = new Map<string, Buffer>()
+  const unreadable = new Map<string, AppError>()
+  const leaveOut = (employeeId: string, error: unknown) => {
+    if (!(error instanceof AppError)) throw error
+    unreadable.set(employeeId, error)
+  }
+  await Promise.all(
+    [...owners].map(([employeeId, { key_id }]) =>
+      keyOf(vault, { employee_id: employeeId, key_id }).then(
+        (key) => keys.set(employeeId, key),
+        (error) => leaveOut(employeeId, error),
+      ),
+    ),
+  )
+  const templates: ActiveTemplate[] = []
+  for (const { embedding_vector, person: _, key_id: __, ...row } of rows) {
+    const { employeeId, slot } = row
+    const key = keys.get(employeeId)
+    if (!key) continue
+    try {
+      const vector = opening(employeeId, () =>
+        openTemplate(key, embedding_vector, { employeeId, slot, pack }),
+      )
+      templates.push({ ...row, vector })
+    } catch (error) {
+      leaveOut(employeeId, error)
+    }
+  }
   return {
-    templates: rows.map(({ embedding_vector, person: _, ...row }) => ({
-      ...row,
-      vector: toVector(embedding_vector),
-    })),
+    // A person of whom anything does not open is left out as a whole: what is left of them may have been chosen.
+    templates: templates.filter(({ employeeId }) => !unreadable.has(employeeId)),
+    unreadable: [...unreadable].map(([employeeId, error]) => ({ employeeId, error })),
     lastId: rows.at(-1)?.person ?? 0,
   }
 }

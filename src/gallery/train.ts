@@ -1,5 +1,7 @@
+import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type EnrolDeps, enrollableFace, rebuildTemplate } from './enrol.ts'
+import { keyOf, readPhoto } from './person-key.ts'
 import { findPerson, listSamples, peopleWithPhotos, type Sample, upsertSampleVector } from './templates.ts'
 
 export interface Trained {
@@ -12,11 +14,15 @@ export interface Trained {
  * who have photos. A photo that can no longer be read or used keeps what it gave before; a person of whom no photo can be
  * used is skipped.
  */
-export async function train(deps: EnrolDeps, employeeIds?: readonly string[]): Promise<Trained> {
+export async function train(
+  deps: EnrolDeps,
+  change: Change,
+  employeeIds?: readonly string[],
+): Promise<Trained> {
   const people = new Set(employeeIds ?? (await peopleWithPhotos(deps.db)))
   const result: Trained = { trained: 0, skipped: [] }
   for (const employee_id of people) {
-    const reason = await trainPerson(deps, employee_id)
+    const reason = await trainPerson(deps, change, employee_id)
     if (reason === undefined) result.trained++
     else result.skipped.push({ employee_id, reason })
   }
@@ -24,7 +30,7 @@ export async function train(deps: EnrolDeps, employeeIds?: readonly string[]): P
 }
 
 /** Resolves to why the person was skipped, if they were. */
-async function trainPerson(deps: EnrolDeps, employeeId: string): Promise<string | undefined> {
+async function trainPerson(deps: EnrolDeps, change: Change, employeeId: string): Promise<string | undefined> {
   const { db, engine, gallery } = deps
   if (!(await findPerson(db, employeeId))) return 'employee_not_found'
   const uploaded = (await listSamples(db, employeeId)).filter(
@@ -39,12 +45,15 @@ async function trainPerson(deps: EnrolDeps, employeeId: string): Promise<string 
   }
   if (seen.size === 0) return reason
 
-  const templateId = await db.transaction().execute(async (trx) => {
-    if (!(await findPerson(trx, employeeId, true))) return undefined
+  const templateId = await change(async (trx) => {
+    const person = await findPerson(trx, employeeId, true)
+    if (!person || person.key_id === null) return undefined
+    const key = await keyOf(deps.vault, person)
     // Photos may have been deleted while the networks ran.
     for (const { id } of await listSamples(trx, employeeId)) {
       const vector = seen.get(id)
-      if (vector) await upsertSampleVector(trx, id, engine.pack.name, vector)
+      if (vector)
+        await upsertSampleVector(trx, key, { employeeId, sampleId: id, pack: engine.pack.name, vector })
     }
     return rebuildTemplate(trx, deps, employeeId)
   })
@@ -53,15 +62,12 @@ async function trainPerson(deps: EnrolDeps, employeeId: string): Promise<string 
 }
 
 /** What the networks see in a stored photo now, or why they see nothing that can be used. */
-async function lookAgain(
-  { engine, photos, queue }: EnrolDeps,
-  { file_path }: Sample,
-): Promise<Float32Array | string> {
-  const jpeg = await photos.read(file_path)
-  if (!jpeg) return 'photo_missing'
+async function lookAgain(deps: EnrolDeps, sample: Sample): Promise<Float32Array | string> {
   try {
+    const jpeg = await readPhoto(deps, sample)
+    if (!jpeg) return 'photo_missing'
     // One at a time: those who stand at a kiosk come first.
-    return (await queue.run('train', () => enrollableFace(engine, jpeg))).vector
+    return (await deps.queue.run('train', () => enrollableFace(deps.engine, jpeg))).vector
   } catch (error) {
     if (error instanceof AppError) return error.code
     throw error

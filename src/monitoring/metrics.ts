@@ -6,16 +6,43 @@ import type { FaceEngine } from '../face/engine.ts'
 import type { Gallery } from '../gallery/gallery.ts'
 import { type App, problems } from '../shared/http.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
+import type { HealthState } from './probe.ts'
 
 interface MetricsDeps {
   db: Database
   engine: FaceEngine
   gallery: Gallery
   queue: WorkQueue
+  health: () => HealthState
+  stages: Histogram<'stage'>
 }
 
 /** Routes that end as a check does: with a code, or a list of codes. */
 const checkRoutes = new Set(['check', 'upload', 'batch'].map((name) => `/api/v1/attendance/${name}`))
+
+/** Where `timed` writes how long the stages of an analysis took. */
+export const stageTimes = () =>
+  new Histogram({
+    name: 'rollcall_stage_duration_seconds',
+    help: 'How long each stage of looking at a picture took',
+    labelNames: ['stage'],
+    buckets: [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+    registers: [],
+  })
+
+/** The engine, with the time of each stage that it runs written down. */
+export function timed(engine: FaceEngine, stages: Histogram<'stage'>): FaceEngine {
+  return {
+    ...engine,
+    analyse: async (...picture) => {
+      const analysis = await engine.analyse(...picture)
+      // A picture without a face never gets to the later ones.
+      for (const [stage, ms] of Object.entries(analysis.timings))
+        if (ms > 0) stages.observe({ stage }, ms / 1000)
+      return analysis
+    },
+  }
+}
 
 /**
  * GET /metrics for Prometheus, and the hooks that count for it. Routes stand there by their pattern, checks by how
@@ -25,6 +52,7 @@ export function metricsRoutes(app: App, deps: MetricsDeps): void {
   const register = new Registry()
   const registers = [register]
   collectDefaultMetrics({ register })
+  register.registerMetric(deps.stages)
   countRequests(app, registers)
   countChecks(app, registers)
   gaugeParts(registers, deps)
@@ -74,7 +102,7 @@ function countChecks(app: App, registers: Registry[]): void {
   })
 }
 
-function gaugeParts(registers: Registry[], { db, engine, gallery, queue }: MetricsDeps): void {
+function gaugeParts(registers: Registry[], { db, engine, gallery, queue, health }: MetricsDeps): void {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name: `rollcall_${name}`,
@@ -89,6 +117,8 @@ function gaugeParts(registers: Registry[], { db, engine, gallery, queue }: Metri
   gauge('engine_ready', '1 when the models are loaded', () => Number(engine.ready()))
   gauge('engine_analyses_total', 'Pictures looked at since the start', () => engine.performance().analyses)
   gauge('engine_analysis_seconds_mean', 'Mean time of an analysis', () => engine.performance().meanMs / 1000)
+  gauge('database_up', '1 while the database answers', () => Number(health().databaseConnected))
+  gauge('database_answer_seconds', 'How long its last small answer took', () => health().databaseMs / 1000)
   gauge('gallery_people', 'People who can be recognised', () => gallery.people)
   gauge('gallery_templates', 'Templates held for the search', () => gallery.templates)
   new Gauge({

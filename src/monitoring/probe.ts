@@ -2,10 +2,13 @@ import { statfs } from 'node:fs/promises'
 import { cpus, freemem, totalmem } from 'node:os'
 import { sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
+import type { FaceEngine } from '../face/engine.ts'
 
 /** What was last known; reading it costs nothing and never waits. */
 export interface HealthState {
   databaseConnected: boolean
+  /** How long its last answer took. */
+  databaseMs: number
   activeDevices: number
   cpuPercent: number
   memoryPercent: number
@@ -31,6 +34,7 @@ export function startHealthProbe(
   { intervalMs = 1000, staleMs = 5000 } = {},
 ): HealthProbe {
   let activeDevices = 0
+  let databaseMs = 0
   let answeredAtMs = Number.NEGATIVE_INFINITY
   let failed = false
   let asking: Promise<boolean> | undefined
@@ -40,11 +44,13 @@ export function startHealthProbe(
 
   /** One question at a time, however many wait for its answer. */
   function askDatabase(): Promise<boolean> {
+    const start = performance.now()
     asking ??= countActiveDevices(db)
       .then(
         (count) => {
           activeDevices = count
           answeredAtMs = performance.now()
+          databaseMs = answeredAtMs - start
           failed = false
           return true
         },
@@ -77,15 +83,46 @@ export function startHealthProbe(
   return {
     state: () => ({
       databaseConnected: !failed && performance.now() - answeredAtMs < staleMs,
+      databaseMs,
       activeDevices,
       cpuPercent,
       memoryPercent: percent(1 - availableMemory() / totalmem()),
       diskPercent,
     }),
-    databaseAnswers: () => Promise.race([askDatabase(), oneSecond()]),
-    firstResult: Promise.race([askDatabase(), oneSecond()]).then(() => {}),
+    databaseAnswers: () => Promise.race([askDatabase(), falseAfter(1000)]),
+    firstResult: Promise.race([askDatabase(), falseAfter(1000)]).then(() => {}),
     stop: () => clearInterval(timer),
   }
+}
+
+/** How long the networks' last answer holds: anybody may ask, and each answer costs as much as a check-in. */
+const TRIED_MS = 5000
+
+/**
+ * Returns a function that tells whether a real inference works: tried at that moment, unless it was within the last
+ * seconds, once at a time. False as well when there is no answer for as long.
+ */
+export function inferenceProbe(engine: Pick<FaceEngine, 'works'>): () => Promise<boolean> {
+  let works = false
+  let triedAtMs = Number.NEGATIVE_INFINITY
+  let trying: Promise<boolean> | undefined
+
+  function tryNow(): Promise<boolean> {
+    trying ??= engine
+      .works()
+      .then((answer) => {
+        triedAtMs = performance.now()
+        works = answer
+        return answer
+      })
+      .finally(() => {
+        trying = undefined
+      })
+    return trying
+  }
+
+  return async () =>
+    performance.now() - triedAtMs < TRIED_MS ? works : Promise.race([tryNow(), falseAfter(TRIED_MS)])
 }
 
 async function countActiveDevices(db: Database): Promise<number> {
@@ -97,10 +134,9 @@ async function countActiveDevices(db: Database): Promise<number> {
   return row.count
 }
 
-/** False, after a second. */
-function oneSecond(): Promise<false> {
+function falseAfter(milliseconds: number): Promise<false> {
   return new Promise((resolve) => {
-    setTimeout(resolve, 1000, false as const).unref()
+    setTimeout(resolve, milliseconds, false as const).unref()
   })
 }
 

@@ -9,6 +9,7 @@ interface HealthDeps {
   engineStatus: () => EngineStatus
   health: () => HealthState
   databaseAnswers: () => Promise<boolean>
+  inferenceWorks: () => Promise<boolean>
   deviceAuth: 'paired' | 'open'
 }
 
@@ -30,36 +31,38 @@ export function healthRoutes(app: App, deps: HealthDeps): void {
     },
   )
 
-  app.get(
-    '/health/live',
-    {
-      config: { access: 'public', rateLimit: false },
-      schema: { tags: ['Health'], summary: 'The process answers', response: { 200: liveSchema } },
-    },
-    async () => ({ status: 'alive' as const }),
-  )
-
-  app.get(
-    '/health/ready',
-    {
-      config: { access: 'public' },
-      schema: {
-        tags: ['Health'],
-        summary: 'The database has just answered and the models are ready; 503 when not',
-        response: { 200: readySchema, 503: readySchema },
+  for (const url of ['/health/live', '/live'])
+    app.get(
+      url,
+      {
+        config: { access: 'public', rateLimit: false },
+        schema: { tags: ['Health'], summary: 'The process answers', response: { 200: liveSchema } },
       },
-    },
-    async (_request, reply) => {
-      const database = await deps.databaseAnswers()
-      const models = deps.engineStatus().ready
-      const ready = database && models
-      return reply.code(ready ? 200 : 503).send({
-        status: ready ? 'ready' : 'not_ready',
-        database: database ? 'connected' : 'disconnected',
-        ai_models: models ? 'ready' : 'not_ready',
-      })
-    },
-  )
+      async () => ({ status: 'alive' as const }),
+    )
+
+  for (const url of ['/health/ready', '/ready'])
+    app.get(
+      url,
+      {
+        config: { access: 'public' },
+        schema: {
+          tags: ['Health'],
+          summary: 'The database answers now, and a face was embedded within the last seconds; 503 when not',
+          response: { 200: readySchema, 503: readySchema },
+        },
+      },
+      async (_request, reply) => {
+        const [database, works] = await Promise.all([deps.databaseAnswers(), deps.inferenceWorks()])
+        const models = works && deps.engineStatus().ready
+        const ready = database && models
+        return reply.code(ready ? 200 : 503).send({
+          status: ready ? 'ready' : 'not_ready',
+          database: database ? 'connected' : 'disconnected',
+          ai_models: models ? 'ready' : 'not_ready',
+        })
+      },
+    )
 }
 
 function describeHealth({ clock, version, engineStatus, health, deviceAuth }: HealthDeps): Health {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { modelsFigures } from '../gallery/models-status.ts'
 
 /** What the face engine says of itself; app.ts passes it in. */
 export interface EngineStatus {
@@ -52,11 +53,7 @@ export const systemStatusSchema = z
     attendance: z.object({
       today: z.number().describe('The punches that count since midnight, at each site by its own time zone'),
     }),
-    ai_models: z.object({
-      face_detector: z.boolean(),
-      anti_spoof: z.boolean().describe('Presentation attack detection'),
-      face_recognizer: z.boolean(),
-    }),
+    ai_models: modelsFigures.models_loaded,
     system_health: z.enum(['healthy', 'degraded']),
     total_employees: z.number().describe('People in employment'),
     total_devices: z.number(),
@@ -64,18 +61,7 @@ export const systemStatusSchema = z
     today_attendance: z.number(),
     total_templates: z.number(),
     avg_confidence: z.number().describe('Of all punches by face; 0 without any'),
-    models_loaded: z.object({
-      face_detector: z.boolean(),
-      anti_spoof: z.boolean(),
-      face_recognizer: z.boolean(),
-    }),
-    performance: z.object({
-      total_recognitions: z.number(),
-      avg_processing_time: z.number().describe('Seconds'),
-      cache_hits: z.number().describe('Always 0: there is no cache of embeddings to hit'),
-      last_reset: z.date(),
-    }),
-    cache_size: z.number().describe('Templates held in memory for the search'),
+    ...modelsFigures,
   })
   .meta({ id: 'SystemStatus' })
 

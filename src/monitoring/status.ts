@@ -3,9 +3,10 @@ import { today } from '../attendance/punches.ts'
 import type { Database } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Gallery } from '../gallery/gallery.ts'
+import { modelsStatus } from '../gallery/models-status.ts'
 import type { Clock } from '../shared/clock.ts'
 import { type App, problems } from '../shared/http.ts'
-import { type EngineStatus, type SystemStatus, systemStatusSchema } from './schema.ts'
+import { type SystemStatus, systemStatusSchema } from './schema.ts'
 
 interface StatusDeps {
   db: Database
@@ -13,7 +14,6 @@ interface StatusDeps {
   timeZone: string
   engine: FaceEngine
   gallery: Gallery
-  engineStatus: () => EngineStatus
 }
 
 /** The overview for whoever runs the place. */
@@ -32,18 +32,9 @@ export function statusRoutes(app: App, deps: StatusDeps): void {
   )
 }
 
-async function systemStatus({
-  db,
-  clock,
-  timeZone,
-  engine,
-  gallery,
-  engineStatus,
-}: StatusDeps): Promise<SystemStatus> {
-  const figures = await readFigures(db, clock.now(), timeZone)
-  const { analyses, meanMs, since } = engine.performance()
-  const { ready, liveness } = engineStatus()
-  const models = { face_detector: ready, anti_spoof: liveness === 'available', face_recognizer: ready }
+async function systemStatus(deps: StatusDeps): Promise<SystemStatus> {
+  const figures = await readFigures(deps.db, deps.clock.now(), deps.timeZone)
+  const status = modelsStatus(deps)
   return {
     devices: {
       total: figures.total_devices,
@@ -51,18 +42,11 @@ async function systemStatus({
       inactive: figures.total_devices - figures.active_devices,
     },
     attendance: { today: figures.today_attendance },
-    ai_models: models,
+    ai_models: status.models_loaded,
     // Without presentation attack detection the server works as it was set up to.
-    system_health: ready ? 'healthy' : 'degraded',
+    system_health: deps.engine.ready() ? 'healthy' : 'degraded',
     ...figures,
-    models_loaded: models,
-    performance: {
-      total_recognitions: analyses,
-      avg_processing_time: meanMs / 1000,
-      cache_hits: 0,
-      last_reset: since,
-    },
-    cache_size: gallery.templates,
+    ...status,
   }
 }
 

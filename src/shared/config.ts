@@ -19,6 +19,8 @@ const list = z
       .filter(Boolean),
   )
 
+const days = z.coerce.number().int().min(1).max(36_500)
+
 /** Every setting, its default and its meaning. The only place that knows the environment's names. */
 export const configSchema = z.object({
   DB_URL: z
@@ -39,10 +41,32 @@ export const configSchema = z.object({
     .transform(Number)
     .refine((port) => port <= 65535, { error: 'must be a number from 0 to 65535' })
     .describe('Port to listen on; 0 takes a free one'),
+  WORKERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe('Server processes that share the port and the cores; more than one needs PostgreSQL (DB_URL)'),
   SECRET_KEY: z
     .string()
     .optional()
     .describe('At least 32 random characters; without it one is made and kept in DATA_DIR/secret-key'),
+  MASTER_KEY: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, { error: 'must be 64 hexadecimal digits: openssl rand -hex 32' })
+    .optional()
+    .describe('Seals the keys of photos and templates: 64 hexadecimal digits; several hosts must share one'),
+  MASTER_KEY_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File of the master key where MASTER_KEY is not set; DATA_DIR/master-key by default'),
+  KEY_DIR: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of the sealed keys; DATA_DIR/keys by default, and one for all hosts'),
   ACCESS_TOKEN_EXPIRE_MINUTES: z.coerce
     .number()
     .min(1)
@@ -59,7 +83,9 @@ export const configSchema = z.object({
     .refine((origins) => origins.every((origin) => /^https?:\/\/[^/*\s]+$/.test(origin)), {
       error: 'must be exact origins, such as https://hr.example.com, with commas between them',
     })
-    .describe('Web origins besides the own one that may call the API'),
+    .describe(
+      'Web origins besides the own one that may call the API; with DEVICE_AUTH=open also http:// and each name that kiosks call the server by',
+    ),
   RATE_LIMIT: z.coerce
     .number()
     .int()
@@ -74,6 +100,13 @@ export const configSchema = z.object({
       error: 'must be addresses or blocks such as 10.0.0.0/8, with commas between them',
     })
     .describe('Reverse proxies whose X-Forwarded-… headers are believed'),
+  TLS_CERT: z
+    .string()
+    .optional()
+    .describe(
+      'Certificate to serve HTTPS with, a PEM file with its chain; without it that of `rollcall tls init`, if there is one',
+    ),
+  TLS_KEY: z.string().optional().describe('Private key of TLS_CERT, a PEM file without a passphrase'),
   DISCOVERY: flag
     .default(false)
     .describe('Whether administrators may look for kiosks in the network by mDNS'),
@@ -110,14 +143,30 @@ export const configSchema = z.object({
     .max(100 * 1024 * 1024)
     .default(10 * 1024 * 1024)
     .describe('Largest picture in bytes'),
-  REQUIRE_CONSENT: flag
-    .default(false)
-    .describe('Whether photos are enrolled only of people whose consent is recorded'),
   UPLOAD_DIR: z
     .string()
     .min(1)
     .optional()
     .describe('Folder of the enrolment photos; DATA_DIR/uploads by default'),
+  BACKUP_DIR: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of the backups; DATA_DIR/backups by default, better one on another disk'),
+  BACKUP_KEEP: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1000)
+    .default(7)
+    .describe('How many of the backups that the server makes each night are kept; 0 makes none'),
+  BACKUP_HOUR: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(23)
+    .default(3)
+    .describe('Hour of the day in TIME_ZONE at which the server makes its backup'),
   TIME_ZONE: timeZone
     .default('Asia/Ho_Chi_Minh')
     .describe('IANA zone that decides which day a punch belongs to'),
@@ -128,9 +177,20 @@ export const configSchema = z.object({
     .max(3600)
     .default(60)
     .describe('A second punch of the same type within these seconds is the first one'),
+  RETENTION_DECISIONS_DAYS: days
+    .default(365)
+    .describe('Days after which a decision forgets whom else the face resembled and what was measured of it'),
+  RETENTION_LEAVERS_DAYS: days
+    .default(365)
+    .describe('Days after the end of employment until name, contact data and consents go; punches stay'),
+  RETENTION_NETWORK_LOG_DAYS: days.default(30).describe("Days for which kiosks' requests are logged"),
 })
 
-export type Config = z.infer<typeof configSchema> & { UPLOAD_DIR: string }
+export type Config = z.infer<typeof configSchema> & {
+  UPLOAD_DIR: string
+  MASTER_KEY_FILE: string
+  KEY_DIR: string
+}
 
 /**
  * Reads the settings: `overrides` over the environment over a .env file in `folder`. An empty value means "not set".
@@ -148,7 +208,18 @@ export function loadConfig(
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`)
     throw new Error(`These settings are wrong:\n${lines.join('\n')}`)
   }
-  return { ...parsed.data, UPLOAD_DIR: parsed.data.UPLOAD_DIR ?? `${parsed.data.DATA_DIR}/uploads` }
+  const { DATA_DIR, UPLOAD_DIR, MASTER_KEY_FILE, KEY_DIR } = parsed.data
+  return {
+    ...parsed.data,
+    UPLOAD_DIR: UPLOAD_DIR ?? `${DATA_DIR}/uploads`,
+    MASTER_KEY_FILE: MASTER_KEY_FILE ?? `${DATA_DIR}/master-key`,
+    KEY_DIR: KEY_DIR ?? `${DATA_DIR}/keys`,
+  }
+}
+
+/** Which of the WORKERS this process is, from 1: told by the process that started it. */
+export function workerNumber(env: Record<string, string | undefined> = process.env): number {
+  return Number(env.ROLLCALL_WORKER ?? 1)
 }
 
 function readEnvFile(path: string): Record<string, string | undefined> {

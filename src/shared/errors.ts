@@ -30,6 +30,7 @@ export const statusOfCode = {
   device_not_found: 404,
   command_not_found: 404,
   photo_not_found: 404,
+  picture_not_kept: 404,
   punch_not_found: 404,
   template_not_found: 404,
   user_not_found: 404,
@@ -54,8 +55,10 @@ export const statusOfCode = {
   overloaded: 503,
   stopping: 503,
   storage_unavailable: 503,
+  storage_full: 507,
   database_unavailable: 503,
   model_failure: 503,
+  biometrics_unreadable: 500,
   internal: 500,
 } as const
 

@@ -42,6 +42,23 @@ export function optionalText(max: number) {
     .transform((value) => (value === '' ? null : value))
 }
 
+/** A number in a path or a query: decimal digits and nothing else, so that 0x1, 1e3 and +1 are none. */
+export function wholeNumber(
+  min: number,
+  max: number,
+  error = `must be a whole number from ${min} to ${max}`,
+) {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^(0|[1-9][0-9]{0,9})$/.test(value) ? Number(value) : value),
+    z.int({ error }).min(min, { error }).max(max, { error }),
+  )
+}
+
+/** The number of a row in a path or a query; `what` it is the number of, such as "a site". */
+export function rowNumber(what: string) {
+  return wholeNumber(1, 2_147_483_647, `must be the number of ${what}`)
+}
+
 function cleanText(max: number) {
   return z
     .string()
@@ -224,6 +241,13 @@ export interface UploadedFile {
   filename: string
 }
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Of a route that reads its form itself, because the file is too large for the memory: the form's largest size. */
+    maxFormBytes?: number
+  }
+}
+
 /** `schema: { consumes: multipart, body: z.object({ image: uploadedFile, … }) }` makes a route take files. */
 export const multipart = ['multipart/form-data']
 
@@ -260,7 +284,8 @@ export async function registerUploads(app: App, maxFileBytes: number): Promise<v
   })
   let heldBytes = 0
   app.addHook('preParsing', async (request) => {
-    if (Number(request.headers['content-length']) > maxFormBytes) throw tooLarge(maxFileBytes)
+    const { maxFormBytes: own } = request.routeOptions.config
+    if (Number(request.headers['content-length']) > (own ?? maxFormBytes)) throw tooLarge(own ?? maxFileBytes)
   })
   app.addHook('preValidation', async (request, reply) => {
     const wanted = takesForms(request)
@@ -272,7 +297,7 @@ export async function registerUploads(app: App, maxFileBytes: number): Promise<v
           : 'The body must be JSON (application/json).',
       )
     }
-    if (!wanted) return
+    if (!wanted || request.routeOptions.config.maxFormBytes !== undefined) return
     let heldByThis = 0
     reply.raw.once('close', () => {
       heldBytes -= heldByThis
@@ -345,12 +370,12 @@ async function readFile(
 }
 
 /** A client may call a file anything; what is kept of it must be a text that the database accepts. */
-function displayName(filename: string | undefined): string {
+export function displayName(filename: string | undefined): string {
   const characters = [...(filename ?? '').normalize('NFC')].filter((character) => !unwanted.test(character))
   return characters.slice(-200).join('').trim() || 'unnamed'
 }
 
-function tooLarge(maxFileBytes: number): AppError {
+export function tooLarge(maxFileBytes: number): AppError {
   return new AppError(
     'upload_too_large',
     `The upload is too large: at most ${maxFileBytes} bytes are accepted.`,
@@ -361,7 +386,7 @@ function tooLarge(maxFileBytes: number): AppError {
 }
 
 /** While a form is read, nothing but what the client sent can fail. */
-function formProblem(error: unknown): AppError {
+export function formProblem(error: unknown): AppError {
   if (error instanceof AppError) return error
   const code = String((error as NodeJS.ErrnoException).code)
   if (/^FST_(PARTS|FILES|FIELDS)_LIMIT$/.test(code)) {

@@ -1,16 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-
-function wholeNumber(min: number, max: number) {
-  const error = `must be a whole number from ${min} to ${max}`
-  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error })
-}
+import { wholeNumber } from './http.ts'
 
 /** Query parameters of every list; extend it with the list's own filters. */
 export const pageQuery = z.object({
   limit: wholeNumber(1, 1000).default(100).describe('Most entries to answer'),
   skip: wholeNumber(0, 1_000_000_000).default(0).describe('Entries to leave out before the first'),
 })
+
+/** Query parameter of a list that can be sorted: one of the keys, or with a `-` before it the other way round. */
+export function sortBy<const Key extends string>(...keys: Key[]) {
+  return z.enum(keys.flatMap((key) => [key, `-${key}`] as [Key, `-${Key}`])).optional()
+}
 
 export type Page = z.infer<typeof pageQuery>
 

@@ -1,29 +1,37 @@
 import { sql } from 'kysely'
 import { codeOf } from '../database/errors.ts'
+import { hasWords, plain, sortedBy } from '../database/lists.ts'
 import type { Database } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
 import { invalidField } from '../shared/http.ts'
-import type { Page } from '../shared/paging.ts'
-import type { NewSite, Site, SiteChanges } from './schema.ts'
+import type { NewSite, Site, SiteChanges, SiteQuery } from './schema.ts'
 
 const columns = [
   'id',
   'name',
   'time_zone',
   'allowed_networks',
+  'require_consent',
+  'keep_pictures',
+  'picture_days',
   'version',
   'created_at',
   'updated_at',
 ] as const
 
+/** The sites of one page, and how many there are in all. */
 export async function listSites(
   db: Database,
-  { limit, skip }: Page,
+  { limit, skip, search, sort }: SiteQuery,
 ): Promise<{ sites: Site[]; total: number }> {
-  const sites = await db.selectFrom('sites').select(columns).orderBy('id').limit(limit).offset(skip).execute()
-  const { total } = await db
-    .selectFrom('sites')
-    .select(sql<number>`count(*)::int`.as('total'))
-    .executeTakeFirstOrThrow()
+  const wanted = db.selectFrom('sites').where(hasWords(sql`name`, search ?? ''))
+  const order = sortedBy(sort, {
+    // lower() is enough for what has no accents any more.
+    name: sql`lower(${plain(sql`name`)}) COLLATE "C"`,
+    created_at: sql`created_at`,
+  })
+  const sites = await wanted.select(columns).orderBy(order).limit(limit).offset(skip).execute()
+  const { total } = await wanted.select(sql<number>`count(*)::int`.as('total')).executeTakeFirstOrThrow()
   return { sites, total }
 }
 
@@ -32,14 +40,21 @@ export async function findSite(db: Database, id: number): Promise<Site | undefin
 }
 
 /** Adds a site; undefined when its name is taken. */
-export async function createSite(db: Database, site: NewSite, now: Date): Promise<Site | undefined> {
+export async function createSite(
+  db: Database,
+  change: Change,
+  site: NewSite,
+  now: Date,
+): Promise<Site | undefined> {
   await requireKnownZone(db, site.time_zone)
-  return db
-    .insertInto('sites')
-    .values({ ...site, created_at: now, updated_at: now })
-    .onConflict((conflict) => conflict.column('name').doNothing())
-    .returning(columns)
-    .executeTakeFirst()
+  return change((trx) =>
+    trx
+      .insertInto('sites')
+      .values({ ...site, created_at: now, updated_at: now })
+      .onConflict((conflict) => conflict.column('name').doNothing())
+      .returning(columns)
+      .executeTakeFirst(),
+  )
 }
 
 export type SiteUpdate =
@@ -49,13 +64,14 @@ export type SiteUpdate =
 /** Changes the given fields, if the site still is one of the `expected` versions; undefined expects none. */
 export async function updateSite(
   db: Database,
+  change: Change,
   id: number,
   changes: SiteChanges,
   expected: number[] | undefined,
   now: Date,
 ): Promise<SiteUpdate> {
   await requireKnownZone(db, changes.time_zone)
-  return db.transaction().execute(async (trx) => {
+  return change<SiteUpdate>(async (trx) => {
     const current = await trx
       .selectFrom('sites')
       .select('version')
@@ -77,12 +93,12 @@ export async function updateSite(
 
 /** Removes a site that nothing belongs to. */
 export async function deleteSite(
-  db: Database,
+  change: Change,
   id: number,
   expected: number[] | undefined,
 ): Promise<'deleted' | 'not_found' | 'version_mismatch' | 'in_use'> {
   try {
-    return await db.transaction().execute(async (trx) => {
+    return await change(async (trx) => {
       const current = await trx
         .selectFrom('sites')
         .select('version')

@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import { authorOf } from '../access/caller.ts'
 import type { Database } from '../database/tables.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
@@ -11,19 +13,20 @@ import { newSiteSchema, siteChangesSchema, siteDeleted, sitePath, siteQuery, sit
 interface SiteDeps {
   db: Database
   clock: Clock
+  ledger: Ledger
 }
 
 const tags = ['Sites']
 
 /** Places, their time zones and the networks that their kiosks call from. */
-export function siteRoutes(app: App, { db, clock }: SiteDeps): void {
+export function siteRoutes(app: App, { db, clock, ledger }: SiteDeps): void {
   app.get(
     '/sites',
     {
       config: { access: 'sites:read' },
       schema: {
         tags,
-        summary: 'List; X-Total-Count and Link tell of the other pages',
+        summary: 'List, search and sort; X-Total-Count and Link tell of the other pages',
         querystring: siteQuery,
         response: { 200: z.array(siteSchema), ...problems },
       },
@@ -47,7 +50,8 @@ export function siteRoutes(app: App, { db, clock }: SiteDeps): void {
       },
     },
     async (request, reply) => {
-      const site = (await createSite(db, request.body, clock.now())) ?? nameTaken(request.body.name)
+      const change = ledger.by(authorOf(request))
+      const site = (await createSite(db, change, request.body, clock.now())) ?? nameTaken(request.body.name)
       return reply.code(201).send(sendVersioned(reply, site))
     },
   )
@@ -83,7 +87,8 @@ export function siteRoutes(app: App, { db, clock }: SiteDeps): void {
         if (Object.values(request.body).every((value) => value === undefined))
           throw new AppError('invalid_request', 'The request changes nothing: send at least one field.')
         const expected = expectedVersions(request.headers['if-match'])
-        const update = await updateSite(db, site_id, request.body, expected, clock.now())
+        const change = ledger.by(authorOf(request))
+        const update = await updateSite(db, change, site_id, request.body, expected, clock.now())
         if (update.outcome === 'changed') return sendVersioned(reply, update.site)
         if (update.outcome === 'not_found') return notFound(site_id)
         if (update.outcome === 'name_taken') return nameTaken(request.body.name)
@@ -106,7 +111,8 @@ export function siteRoutes(app: App, { db, clock }: SiteDeps): void {
     },
     async (request) => {
       const { site_id } = request.params
-      const outcome = await deleteSite(db, site_id, expectedVersions(request.headers['if-match']))
+      const expected = expectedVersions(request.headers['if-match'])
+      const outcome = await deleteSite(ledger.by(authorOf(request)), site_id, expected)
       if (outcome === 'not_found') return notFound(site_id)
       if (outcome === 'version_mismatch') throw versionMismatch()
       if (outcome === 'in_use')

@@ -1,5 +1,5 @@
 import type { LightMyRequestResponse } from 'fastify'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { changed, openCompany } from '../attendance/company.ts'
 import {
   enrol,
@@ -21,8 +21,13 @@ beforeEach(async () => {
   running.clock.set('2025-03-03T12:00:00Z')
   await running.clear()
 })
+afterEach(async () => {
+  expect((await running.ledger.verify()).faults).toEqual([])
+})
 afterAll(() => running.close())
 
+const enterFace = (...punch: [person: string, kiosk: string, time: string, type: 'IN' | 'OUT']) =>
+  running.ledger.punches((trx) => recordPunch(trx, ...punch))
 const statusAndCode = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().code]
 const url = '/api/v1/attendance'
 const get = (path: string) => running.app.inject(`${url}${path}`)
@@ -135,7 +140,7 @@ describe('a correction', () => {
   beforeEach(async () => {
     await registerKiosk(running, 'GATE')
     await enrol(running, 'ANN')
-    await recordPunch(running.db, 'ANN', 'GATE', '2025-03-03T01:00:00Z', 'IN')
+    await enterFace('ANN', 'GATE', '2025-03-03T01:00:00Z', 'IN')
   })
 
   test('is a new row in the place of the old one, which stays as it was', async () => {
@@ -218,6 +223,35 @@ describe('a correction', () => {
       if (answer !== won[0]) expect(statusAndCode(answer)).toEqual([409, 'already_corrected'])
     expect(await rows()).toHaveLength(2)
     expect((await get('')).json()).toEqual([won[0].json()])
+  })
+
+  test('to where the person has such a punch already is refused, and names that one', async () => {
+    const other = await enterFace('ANN', 'GATE', '2025-03-03T05:00:00Z', 'IN')
+    await enterFace('ANN', 'GATE', '2025-03-03T05:00:00Z', 'OUT')
+    const before = await rowCounts(running.db)
+    for (const timestamp of ['2025-03-03T05:00:00Z', '2025-03-03T05:01:00Z', '2025-03-03T04:59:00Z']) {
+      const answer = await correct(1, { timestamp })
+      expect(statusAndCode(answer)).toEqual([409, 'duplicate_punch'])
+      expect(answer.json().attendance_id).toBe(other)
+    }
+    const retyped = await correct(3, { attendance_type: 'IN' })
+    expect(statusAndCode(retyped)).toEqual([409, 'duplicate_punch'])
+    expect(await rowCounts(running.db)).toEqual(before)
+    expect((await correct(1, { timestamp: '2025-03-03T05:01:01Z' })).statusCode).toBe(201)
+  })
+
+  test('by a few seconds is no duplicate of the punch that it corrects', async () => {
+    expect((await correct(1, { timestamp: '2025-03-03T01:00:20Z' })).statusCode).toBe(201)
+    expect((await correct(2, { timestamp: '2025-03-03T01:00:00Z' })).statusCode).toBe(201)
+    expect(idsOf(await get(''))).toEqual([3])
+  })
+
+  test('does not give back a punch that was entered anew meanwhile', async () => {
+    await correct(1, { void: true })
+    const again = { employee_id: 'ANN', attendance_type: 'IN', timestamp: '2025-03-03T01:00:00Z', notes }
+    expect((await post('/manual', again)).statusCode).toBe(201)
+    expect(statusAndCode(await correct(2, { attendance_type: 'IN' }))).toEqual([409, 'duplicate_punch'])
+    expect(idsOf(await get(''))).toEqual([3])
   })
 
   test.each([

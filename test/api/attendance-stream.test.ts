@@ -115,7 +115,10 @@ describe('the stream of punches', () => {
   test('is refused to the hundred-and-first', async () => {
     const busy = await testApp({ db: running.db, gallery: running.gallery })
     const server = await busy.app.listen({ host: '127.0.0.1', port: 0 })
-    const hundred = await Promise.all(Array.from({ length: 100 }, () => listen(owner, server)))
+    const twenty = await Promise.all(Array.from({ length: 20 }, () => signIn(running.db, 'viewer')))
+    const hundred = await Promise.all(
+      twenty.flatMap((viewer) => Array(5).fill(viewer)).map((viewer) => listen(viewer, server)),
+    )
     expect(new Set(hundred.map(({ response }) => response.status))).toEqual(new Set([200]))
     const refused = await fetch(`${server}/api/v1/attendance/stream`, { headers: owner })
     expect(refused.status).toBe(503)
@@ -125,6 +128,34 @@ describe('the stream of punches', () => {
       .poll(async () => (await listen(owner, server)).response.status, { timeout: 15_000, interval: 500 })
       .toBe(200)
     await busy.close()
+  })
+
+  test('is open to one caller five times, and to everybody else all the same', async () => {
+    const greedy = await signIn(running.db, 'viewer')
+    const five = await Promise.all(Array.from({ length: 5 }, () => listen(greedy)))
+    expect(five.map(({ response }) => response.status)).toEqual(Array(5).fill(200))
+    const sixth = await fetch(`${origin}/api/v1/attendance/stream`, { headers: greedy })
+    expect(sixth.status).toBe(429)
+    expect(await sixth.json()).toMatchObject({
+      code: 'too_many_requests',
+      message: 'You have 5 streams already. Close one of them first.',
+    })
+    expect((await listen(await signIn(running.db, 'viewer'))).response.status).toBe(200)
+    five[0].stop()
+    await expect
+      .poll(async () => (await listen(greedy)).response.status, { timeout: 15_000, interval: 500 })
+      .toBe(200)
+  })
+
+  test('is told of by HEAD, and not opened', async () => {
+    for (let time = 1; time <= 8; time++) {
+      const answer = await fetch(`${origin}/api/v1/attendance/stream`, { method: 'HEAD', headers: owner })
+      expect(answer.status).toBe(200)
+      expect(answer.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+    }
+    expect((await fetch(`${origin}/api/v1/attendance/stream`, { method: 'HEAD' })).status).toBe(401)
+    const stream = await listen(owner)
+    expect(stream.response.status).toBe(200)
   })
 
   test('ends when the server stops', async () => {

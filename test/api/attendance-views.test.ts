@@ -159,7 +159,8 @@ describe('one punch', () => {
     ['/2147483648', 422, 'invalid_request'],
     ['/0', 422, 'invalid_request'],
     ['/abc', 422, 'invalid_request'],
-    ['/1/image', 404, 'not_found'],
+    ['/1/image', 404, 'picture_not_kept'],
+    ['/1/face', 404, 'not_found'],
   ])('%s is %s', async (path, status, code) => {
     expect(statusAndCode(await get(path))).toEqual([status, code])
   })

@@ -1,7 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify'
 import { sql } from 'kysely'
 import sharp from 'sharp'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { forgetKeys } from '../../src/attendance/records.ts'
 import type { FaceEngine } from '../../src/face/engine.ts'
 import { AppError } from '../../src/shared/errors.ts'
@@ -34,6 +34,9 @@ beforeAll(async () => {
 beforeEach(async () => {
   running.clock.set('2025-03-03T01:00:00Z')
   await running.clear()
+})
+afterEach(async () => {
+  expect((await running.ledger.verify()).faults).toEqual([])
 })
 afterAll(() => running.close())
 
@@ -137,6 +140,7 @@ describe('a check of somebody enrolled', () => {
         notes: null,
         corrects: null,
         is_void: false,
+        salt: expect.any(String),
       },
     ])
   })
@@ -637,6 +641,8 @@ describe('the database', () => {
 })
 
 describe('lists of punches', () => {
+  const enter = (...punch: [person: string, kiosk: string, time: string, type: 'IN' | 'OUT']) =>
+    running.ledger.punches((trx) => recordPunch(trx, ...punch))
   const idsOf = (answer: LightMyRequestResponse) => answer.json().map((punch: { id: number }) => punch.id)
 
   beforeEach(async () => {
@@ -644,12 +650,12 @@ describe('lists of punches', () => {
     await registerKiosk(running, 'BACK')
     await enrol(running, 'ANN')
     await enrol(running, 'BOB')
-    await recordPunch(running.db, 'ANN', 'GATE', '2025-03-03T01:00:00Z', 'IN')
-    await recordPunch(running.db, 'BOB', 'BACK', '2025-03-03T02:00:00Z', 'IN')
-    await recordPunch(running.db, 'ANN', 'BACK', '2025-03-03T10:00:00Z', 'OUT')
+    await enter('ANN', 'GATE', '2025-03-03T01:00:00Z', 'IN')
+    await enter('BOB', 'BACK', '2025-03-03T02:00:00Z', 'IN')
+    await enter('ANN', 'BACK', '2025-03-03T10:00:00Z', 'OUT')
     // Written late, for an earlier time.
-    await recordPunch(running.db, 'BOB', 'GATE', '2025-03-02T10:00:00Z', 'OUT')
-    await recordPunch(running.db, 'ANN', 'GATE', '2025-03-03T10:00:00Z', 'IN')
+    await enter('BOB', 'GATE', '2025-03-02T10:00:00Z', 'OUT')
+    await enter('ANN', 'GATE', '2025-03-03T10:00:00Z', 'IN')
   })
 
   test('give the newest first, each with the name of its person', async () => {

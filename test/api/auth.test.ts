@@ -3,6 +3,7 @@ import { type TOTP, URI } from 'otpauth'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hashPassword } from '../../src/access/passwords.ts'
 import { recoverOwner, setupToken } from '../../src/access/users.ts'
+import { cliAuthor } from '../../src/ledger/ledger.ts'
 import { signIn, type TestApp, testApp } from '../support/app.ts'
 
 const api = '/api/v1/auth'
@@ -478,6 +479,215 @@ describe('a key for a program', () => {
   })
 })
 
+describe('the lists', () => {
+  interface Listed {
+    id: number
+    name: string
+    username: string
+  }
+  const names = async (query: string) =>
+    (await send('GET', `/users?search=lists.example&${query}`)).json().map((user: Listed) => user.name)
+  beforeAll(async () => {
+    const people = [
+      ['Trần Thị Ánh', 'viewer'],
+      ['Lê Văn Đức', 'hr'],
+      ['Nguyễn Thị An', 'hr'],
+      ['Bùi Dũng', 'viewer'],
+    ]
+    for (const [index, [name, role]] of people.entries())
+      await send('POST', '/users', { username: `u${3 - index}@lists.example`, name, role })
+  })
+
+  test('of users are sorted by given name as in Vietnam, and by what else is asked for', async () => {
+    const byName = ['Nguyễn Thị An', 'Trần Thị Ánh', 'Bùi Dũng', 'Lê Văn Đức']
+    expect(await names('sort=name')).toEqual(byName)
+    expect(await names('sort=-name')).toEqual(byName.toReversed())
+    expect(await names('sort=username')).toEqual(['Bùi Dũng', 'Nguyễn Thị An', 'Lê Văn Đức', 'Trần Thị Ánh'])
+    expect(await names('')).toEqual(['Trần Thị Ánh', 'Lê Văn Đức', 'Nguyễn Thị An', 'Bùi Dũng'])
+    expect((await send('GET', '/users?sort=password_hash')).statusCode).toBe(422)
+  })
+
+  test('of users find without accents, by role, and the deactivated', async () => {
+    expect(await names('role=hr')).toEqual(['Lê Văn Đức', 'Nguyễn Thị An'])
+    const found = (await send('GET', '/users?search=duc')).json()
+    expect(found.map(({ name }: Listed) => name)).toEqual(['Lê Văn Đức'])
+    await send('PATCH', `/users/${found[0].id}`, { is_active: false })
+    expect(await names('is_active=false')).toEqual(['Lê Văn Đức'])
+    expect(await names('is_active=true&role=hr')).toEqual(['Nguyễn Thị An'])
+  })
+
+  test('of users, keys and sessions come in pages, and say how many there are', async () => {
+    const { username } = await makeUser('admin')
+    const token = (await login(username)).json().access_token
+    for (let i = 0; i < 2; i++) await login(username)
+    for (const name of ['one', 'two', 'three'])
+      await send('POST', '/api-keys', { name, scopes: ['employees:read'] })
+    for (const path of ['/users', '/api-keys', '/sessions']) {
+      const get = (query: string) => send('GET', `${path}?${query}`, undefined, bearer(token))
+      const everything = await get('')
+      const all = everything.json().map(({ id }: { id: unknown }) => id)
+      expect(everything.headers['x-total-count']).toBe(String(all.length))
+      const page = await get('limit=2&skip=1')
+      expect(page.json().map(({ id }: { id: unknown }) => id)).toEqual(all.slice(1, 3))
+      expect(page.headers['x-total-count']).toBe(String(all.length))
+      expect(page.headers.link).toContain(`<${api}${path}?limit=2&skip=0>; rel="prev"`)
+      for (const wrong of ['limit=0', 'limit=0x10', 'limit=1e1', 'skip=-1', 'skip=%201', 'limit=2&limit=3'])
+        expect((await get(wrong)).statusCode).toBe(422)
+    }
+  })
+})
+
+describe('two administrators who edit a user', () => {
+  test('learn of each other: the second has to read again', async () => {
+    const { id } = await makeUser()
+    const { etag } = (await send('GET', `/users/${id}`)).headers
+    expect(etag).toBe('"1"')
+    const edit = (name: string, version = '') =>
+      send('PATCH', `/users/${id}`, { name }, version === '' ? undefined : { 'if-match': version })
+    const first = await edit('First', etag as string)
+    expect([first.statusCode, first.headers.etag, first.json().version]).toEqual([200, '"2"', 2])
+    const second = await edit('Second', etag as string)
+    expect([second.statusCode, second.json().code]).toEqual([412, 'version_mismatch'])
+    expect((await send('GET', `/users/${id}`)).json().name).toBe('First')
+    expect((await edit('Third', '"2"')).statusCode).toBe(200)
+    expect((await edit('Whatever was there', '*')).statusCode).toBe(200)
+    expect((await edit('Without asking')).json().version).toBe(5)
+  })
+
+  test('at the same moment: one of them wins', async () => {
+    const { id } = await makeUser()
+    const headers = { 'if-match': '"1"' }
+    const edits = Array.from({ length: 5 }, (_, i) =>
+      send('PATCH', `/users/${id}`, { name: `n${i}` }, headers),
+    )
+    const statuses = (await Promise.all(edits)).map(({ statusCode }) => statusCode)
+    expect(statuses.sort()).toEqual([200, 412, 412, 412, 412])
+  })
+
+  test('name them by plain digits', async () => {
+    const [{ id }] = (await send('GET', '/users?limit=1')).json()
+    expect((await send('GET', `/users/${id}`)).statusCode).toBe(200)
+    for (const number of [`0x${id.toString(16)}`, `0${id}`, `${id}.0`, `${id}e0`, `%20${id}`, `%2B${id}`])
+      expect((await send('GET', `/users/${number}`)).statusCode).toBe(422)
+  })
+})
+
+describe('what is written down', () => {
+  /** What the log holds of one user or key, the oldest first. */
+  const audit = async (subject_kind: string, subject: number) => {
+    const query = `subject_kind=${subject_kind}&subject=${subject}&sort=id`
+    const answer = await running.app.inject({ url: `/api/v1/audit?${query}` })
+    expect(answer.statusCode).toBe(200)
+    return answer.json()
+  }
+  const from = { from: '127.0.0.1', request_id: expect.any(String) }
+  const entered = { seq: expect.any(Number), mac: expect.stringMatching(/^[0-9a-f]{64}$/) }
+
+  test('of a user: who invited, changed and removed them, with before and after, and from where', async () => {
+    const admin = await signIn(running.db, 'admin')
+    const me = (await send('GET', '/me', undefined, admin)).json()
+    const by = `user:${me.id}`
+    const invited = { username: 'audited@example.com', name: 'Before', role: 'viewer' }
+    const { user } = (await send('POST', '/users', invited, admin)).json()
+    await send('PATCH', `/users/${user.id}`, { name: 'After', role: 'hr' }, admin)
+    await send('POST', `/users/${user.id}/reset-link`, undefined, admin)
+    await send('DELETE', `/users/${user.id}/sessions`, undefined, admin)
+    await send('DELETE', `/users/${user.id}`, undefined, admin)
+    const rows = await audit('users', user.id)
+    expect(rows).toMatchObject([
+      { by, action: 'insert', details: { after: invited, route: `POST ${api}/users`, ...from }, ...entered },
+      {
+        by,
+        action: 'update',
+        details: {
+          before: { name: 'Before', role: 'viewer' },
+          after: { name: 'After', role: 'hr' },
+          route: `PATCH ${api}/users/:id`,
+          ...from,
+        },
+        ...entered,
+      },
+      {
+        by,
+        action: 'reset_link',
+        details: { route: `POST ${api}/users/:id/reset-link`, ...from },
+        ...entered,
+      },
+      { by, action: 'end_sessions', ...entered },
+      { by, action: 'delete', details: { before: { username: invited.username, role: 'hr' } }, ...entered },
+    ])
+    expect(rows[1].details.before).toEqual({ name: 'Before', role: 'viewer' })
+  })
+
+  test('of a key: who made and revoked it, and never the key', async () => {
+    const made = (await send('POST', '/api-keys', { name: 'Payroll', scopes: ['employees:read'] })).json()
+    await running.app.inject({ url: '/api/v1/employees', headers: { 'x-api-key': made.key } })
+    await send('DELETE', `/api-keys/${made.id}`)
+    const rows = await audit('api_keys', made.id)
+    expect(rows).toMatchObject([
+      {
+        action: 'insert',
+        details: { after: { name: 'Payroll', scopes: ['employees:read'], key_hash: '(hidden)' } },
+        ...entered,
+      },
+      { action: 'delete', details: { before: { name: 'Payroll', key_hash: '(hidden)' } }, ...entered },
+    ])
+    for (const row of rows) expect(row.by).toBe(`user:${made.created_by}`)
+  })
+
+  test('of signing in: each success, from where, and no failure', async () => {
+    const { id, username } = await makeUser()
+    const before = (await audit('users', id)).length
+    for (let i = 0; i < 3; i++) await login(username, { password: 'wrong password' })
+    expect(await audit('users', id)).toHaveLength(before)
+    await login(username)
+    expect((await audit('users', id)).slice(before)).toMatchObject([
+      { by: `user:${id}`, action: 'sign_in', details: { route: `POST ${api}/login`, ...from }, ...entered },
+    ])
+  })
+
+  test('of passwords and second factors: that they changed, never what they are', async () => {
+    const { id, username } = await makeUser()
+    const token = (await login(username)).json().access_token
+    const body = { current_password: password, new_password: 'another long one' }
+    await send('POST', '/password', body, bearer(token))
+    const proof = { password: 'another long one' }
+    const { uri, secret } = (await send('POST', '/totp', proof, bearer(token))).json()
+    const code = (URI.parse(uri) as TOTP).generate({ timestamp: running.clock.now().getTime() })
+    expect((await send('POST', '/totp/confirm', { code }, bearer(token))).statusCode).toBe(200)
+    await send('DELETE', '/totp', proof, bearer(token))
+    const rows = await audit('users', id)
+    const changes = rows
+      .slice(-4)
+      .map(({ by, details }: { by: string; details: object }) => ({ by, details }))
+    const by = `user:${id}`
+    expect(changes).toMatchObject([
+      { by, details: { after: { password_hash: '(hidden)' }, route: `POST ${api}/password` } },
+      { by, details: { before: { totp_secret: null }, after: { totp_secret: '(hidden)' } } },
+      { by, details: { before: { totp_confirmed: false }, after: { totp_confirmed: true } } },
+      { by, details: { before: { totp_secret: '(hidden)' }, after: { totp_secret: null } } },
+    ])
+    const { password_hash } = await running.db
+      .selectFrom('users')
+      .select('password_hash')
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow()
+    const log = JSON.stringify(await running.db.selectFrom('audit_log').selectAll().execute())
+    for (const hidden of [password_hash!, password, 'another long one', secret])
+      expect(log.includes(hidden)).toBe(false)
+    // Of keys the beginning is told, which shows which one it is.
+    expect(log.match(/argon2|rollcall_[a-z]+_[\w-]{10,}|[0-9a-f]{64}/g)).toBe(null)
+  })
+
+  test('of a refused change: nothing', async () => {
+    const { id } = await makeUser()
+    const before = (await audit('users', id)).length
+    await send('PATCH', `/users/${id}`, { name: 'Late' }, { 'if-match': '"9"' })
+    await send('PATCH', `/users/${id}`, { role: 'manager' })
+    expect(await audit('users', id)).toHaveLength(before)
+  })
+})
+
 describe('the first owner', () => {
   let empty: TestApp
   beforeEach(async () => {
@@ -535,17 +745,26 @@ describe('the first owner', () => {
   })
 
   test('who is lost comes back by the command line', async () => {
-    await expect(recoverOwner(empty.db, 'owner', empty.clock.now())).rejects.toThrow('There are no users yet')
+    await expect(recoverOwner(empty.ledger.by(cliAuthor), 'owner', empty.clock.now())).rejects.toThrow(
+      'There are no users yet',
+    )
     await setUp(await setupToken(empty.db, empty.clock.now()))
-    await expect(recoverOwner(empty.db, 'other', empty.clock.now())).rejects.toThrow('There are: owner.')
+    await expect(recoverOwner(empty.ledger.by(cliAuthor), 'other', empty.clock.now())).rejects.toThrow(
+      'There are: owner.',
+    )
     const passwordHash = await hashPassword('forgotten, whatever it was')
     await empty.db.updateTable('users').set({ password_hash: passwordHash, role: 'viewer' }).execute()
-    const token = await recoverOwner(empty.db, 'owner', empty.clock.now())
+    const token = await recoverOwner(empty.ledger.by(cliAuthor), 'owner', empty.clock.now())
     const reset = { token, password: 'a new one at last' }
     await empty.app.inject({ method: 'POST', url: `${api}/reset`, payload: reset, headers: nobody })
     const payload = { username: 'owner', password: reset.password }
     const back = await empty.app.inject({ method: 'POST', url: `${api}/login`, payload, headers: nobody })
     expect(back.json().user.role).toBe('owner')
+    const changes = empty.db.selectFrom('audit_log').select(['action', 'by', 'details'])
+    expect(await changes.where('by', '=', 'cli').orderBy('id').execute()).toMatchObject([
+      { action: 'update', details: { before: { role: 'viewer' }, after: { role: 'owner' } } },
+      { action: 'reset_link' },
+    ])
   })
 })
 

@@ -354,9 +354,9 @@ describe('any fields at all', () => {
       { numRuns: 400 },
     )
     expect([...outcomes]).toEqual(expect.arrayContaining([415, 422]))
-    const { attendance, decisions, ...others } = await rowCounts(running.db)
-    const { attendance: _, decisions: __, ...othersBefore } = before.rows
-    expect([attendance, decisions]).toEqual([1, 1])
+    const { attendance, decisions, ledger, ...others } = await rowCounts(running.db)
+    const { attendance: _, decisions: __, ledger: entered, ...othersBefore } = before.rows
+    expect([attendance, decisions, ledger]).toEqual([1, 1, entered! + 1])
     expect(others).toEqual(othersBefore)
   })
 })

@@ -146,12 +146,12 @@ test('the clean-up forgets what is past its time, and keeps the rest', async () 
   await send('POST', '/devices/K1/pair')
   clock.advance(1)
   const young = await queue('reload')
-  expect(await cleanUpDevices(db, new Date('2025-03-03T01:00:00Z'))).toEqual({
+  expect(await cleanUpDevices({ ...running, logDays: 30 }, new Date('2025-03-03T01:00:00Z'))).toEqual({
     logs: 1,
     commands: 0,
     codes: 0,
   })
-  expect(await cleanUpDevices(db, new Date('2025-03-10T01:00:00.001Z'))).toEqual({
+  expect(await cleanUpDevices({ ...running, logDays: 30 }, new Date('2025-03-10T01:00:00.001Z'))).toEqual({
     logs: 1,
     commands: 1,
     codes: 1,
@@ -159,4 +159,17 @@ test('the clean-up forgets what is past its time, and keeps the rest', async () 
   const left = await send('GET', '/devices/K1/commands')
   expect(left.json().map(({ id }: { id: number }) => id)).toEqual([young])
   expect(old).toBeLessThan(young)
+})
+
+test('of two administrators who configure a kiosk the second has to read again', async () => {
+  const read = await send('GET', '/devices/K1')
+  const update = (config: object, version: string) =>
+    send('POST', '/device-management/update/K1', config, { 'if-match': version })
+  const first = await update({ volume: 3 }, String(read.headers.etag))
+  expect([first.statusCode, first.json().config]).toEqual([200, { volume: 3 }])
+  expect(first.headers.etag).toBe((await send('GET', '/devices/K1')).headers.etag)
+  const second = await update({ volume: 9 }, String(read.headers.etag))
+  expect([second.statusCode, second.json().code]).toEqual([412, 'version_mismatch'])
+  expect((await send('GET', '/devices/K1')).json().config).toEqual({ volume: 3 })
+  expect((await update({ volume: 5 }, String(first.headers.etag))).statusCode).toBe(200)
 })

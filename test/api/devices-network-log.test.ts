@@ -134,3 +134,44 @@ test('it is read by whoever may read devices, for a device that exists', async (
   expect((await send('GET', '/device-management/logs/K9')).statusCode).toBe(404)
   expect((await send('GET', '/device-management/logs/K1?limit=0')).statusCode).toBe(422)
 })
+
+test('the log is filtered by time, route, result and address, and sorted', async () => {
+  await running.db.deleteFrom('network_logs').execute()
+  const at = (time: string) => new Date(`2025-03-03T${time}Z`)
+  const row = { device_id: 'K1', ip_address: '10.0.0.1', latency_ms: 5 }
+  await running.db
+    .insertInto('network_logs')
+    .values([
+      { ...row, created_at: at('08:00:00'), action: 'POST /api/v1/devices/heartbeat', result: '200' },
+      {
+        ...row,
+        created_at: at('09:00:00'),
+        action: 'POST /api/v1/attendance/check',
+        result: '503',
+        latency_ms: 900,
+      },
+      {
+        ...row,
+        created_at: at('10:00:00'),
+        action: 'POST /api/v1/devices/heartbeat',
+        result: '401',
+        device_id: null,
+        ip_address: '10.0.0.2',
+      },
+    ])
+    .execute()
+  const results = async (query: string) =>
+    (await send('GET', `/device-management/logs?${query}`)).json().map(({ result }: Entry) => result)
+  expect(await results('')).toEqual(['401', '503', '200'])
+  expect(await results('sort=created_at')).toEqual(['200', '503', '401'])
+  expect(await results('sort=-latency_ms&limit=1')).toEqual(['503'])
+  expect(await results('from=2025-03-03T09:00:00Z')).toEqual(['401', '503'])
+  expect(await results('to=2025-03-03T16:00:00%2B07:00')).toEqual(['200'])
+  expect(await results('action=Heartbeat')).toEqual(['401', '200'])
+  expect(await results('result=503')).toEqual(['503'])
+  expect(await results('ip_address=10.0.0.2')).toEqual(['401'])
+  const ofDevice = await send('GET', '/device-management/logs/K1?action=heartbeat')
+  expect([ofDevice.json().length, ofDevice.headers['x-total-count']]).toEqual([1, '1'])
+  for (const wrong of ['result=0x1', 'from=yesterday', 'sort=id'])
+    expect((await send('GET', `/device-management/logs?${wrong}`)).statusCode).toBe(422)
+})

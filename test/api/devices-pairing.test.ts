@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { kioskHeaders, recordPunch, registerKiosk, signIn, type TestApp, testApp } from '../support/app.ts'
 
@@ -268,5 +269,49 @@ describe('a kiosk that asks for a new key', () => {
     })
     expect(failureOf(answer)).toEqual([401, 'unknown_device'])
     await open.app.close()
+  })
+})
+
+describe('a server that asks kiosks for no key', () => {
+  let open: TestApp
+  beforeAll(async () => {
+    const settings = { DEVICE_AUTH: 'open', CORS_ORIGINS: 'http://rollcall.lan' }
+    open = await testApp({ db: running.db, gallery: running.gallery }, settings)
+  })
+  afterAll(() => open.close())
+
+  const beat = (host: string, more: Record<string, string> = {}) =>
+    open.app.inject({
+      method: 'POST',
+      url: `${base}/heartbeat`,
+      payload: { device_id: 'K1' },
+      headers: { 'x-device-key': '', host, ...more },
+    })
+
+  test('hears those that call it by its address, its own name or one that it was told', async () => {
+    const names = ['127.0.0.1', '192.168.1.9:8000', '[fd00::1]:8000', 'localhost:8000', hostname()]
+    for (const host of [...names, `${hostname()}.local:8000`, 'rollcall.lan:8000', 'ROLLCALL.lan'])
+      expect([host, (await beat(host)).statusCode]).toEqual([host, 200])
+  })
+
+  test('refuses a page whose name was made to lead here, and any page of another site', async () => {
+    for (const host of [
+      'evil.example',
+      'evil.example:8000',
+      '127.0.0.1.evil.example',
+      'localhost.evil.example',
+    ])
+      for (const origin of [undefined, `http://${host}`])
+        expect(failureOf(await beat(host, origin === undefined ? {} : { origin }))).toEqual([
+          403,
+          'forbidden',
+        ])
+    expect(failureOf(await beat('127.0.0.1', { 'sec-fetch-site': 'cross-site' }))).toEqual([403, 'forbidden'])
+    const known = { 'sec-fetch-site': 'cross-site', origin: 'http://rollcall.lan' }
+    expect((await beat('127.0.0.1', known)).statusCode).toBe(200)
+  })
+
+  test('asks nothing of the kind of whoever shows a key', async () => {
+    expect((await open.app.inject({ url: base, headers: { host: 'evil.example' } })).statusCode).toBe(200)
   })
 })

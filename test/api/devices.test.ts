@@ -307,6 +307,47 @@ describe('heartbeat', () => {
   })
 })
 
+describe('the list', () => {
+  const ids = async (query: string) =>
+    (await get(`?${query}`)).json().map(({ device_id }: { device_id: string }) => device_id)
+
+  test('is filtered, searched without accents and sorted', async () => {
+    const plant = await addSite(`Plant ${Math.random()}`)
+    await register({ device_id: 'B1', name: 'Cổng chính', location: 'Đà Nẵng' })
+    await register({ device_id: 'A1', name: 'kho', direction: 'OUT', site_id: plant })
+    await register({ device_id: 'C1', name: 'Ăn trưa' })
+    await put('C1', { is_active: false })
+    const key = await kioskHeaders(running, 'A1')
+    await heartbeat({ device_id: 'A1' }, key)
+    expect(await ids('search=cong')).toEqual(['B1'])
+    expect(await ids('search=da+NANG')).toEqual(['B1'])
+    expect(await ids('search=a1')).toEqual(['A1'])
+    expect(await ids('search=no+such')).toEqual([])
+    expect(await ids('is_active=false')).toEqual(['C1'])
+    expect(await ids('paired=true')).toEqual(['A1'])
+    expect(await ids(`site_id=${plant}`)).toEqual(['A1'])
+    expect(await ids('direction=AUTO&is_active=true')).toEqual(['B1'])
+    expect(await ids('sort=name')).toEqual(['C1', 'B1', 'A1'])
+    expect(await ids('sort=-device_id')).toEqual(['C1', 'B1', 'A1'])
+    expect(await ids('sort=-last_heartbeat&limit=1')).toEqual(['A1'])
+    expect(await ids('')).toEqual(['B1', 'A1', 'C1'])
+    for (const [ms, state] of [
+      [90_000, 'online'],
+      [1, 'late'],
+      [209_999, 'late'],
+      [1, 'offline'],
+    ] as const) {
+      running.clock.advance(ms)
+      const [a1] = (await get('?search=a1')).json()
+      expect(a1.state).toBe(state)
+      for (const each of ['online', 'late', 'offline'])
+        expect([each, (await ids(`state=${each}`)).includes('A1')]).toEqual([each, each === state])
+    }
+    for (const wrong of ['state=asleep', 'site_id=0x1', 'sort=key_hash', 'paired=1'])
+      expect((await get(`?${wrong}`)).statusCode).toBe(422)
+  })
+})
+
 describe('deleting', () => {
   test('removes a device that nothing refers to', async () => {
     await register({ device_id: 'K1' })

@@ -77,6 +77,19 @@ describe('an export', () => {
     )
   })
 
+  test('as CSV has commas where they are asked for, and nothing else', async () => {
+    await create({ employee_id: 'A', name: 'Ann, the boss; Bo' })
+    expect((await download('?separator=,')).body).toContain('A,"Ann, the boss; Bo",,,,,Main site,true')
+    const refused = await download('?separator=|')
+    expect([refused.statusCode, refused.json().code]).toEqual([422, 'invalid_request'])
+    const before = await everybody()
+    for (const separator of [',', ';']) {
+      const file = await download(`?separator=${separator}`)
+      expect((await upload(file.rawPayload)).json()).toMatchObject({ unchanged: 1, created: 0, failed: 0 })
+    }
+    expect(await everybody()).toEqual(before)
+  })
+
   test('as XLSX holds the same texts, and neither numbers nor formulas', async () => {
     await create({ employee_id: '007', name: 'Đạt', phone: '0912' })
     const answer = await download('?format=xlsx')
@@ -122,8 +135,8 @@ describe('an import', () => {
   test.each(['csv', 'xlsx'])('of our own export as %s changes nothing', async (format) => {
     for (const text of hostile) await create({ name: text, department: text, position: text, phone: text })
     await create({ name: 'Nguyễn Thị Ánh', email: 'anh@cong-ty.vn' })
-    const before = await everything()
     const file = await download(`?format=${format}`)
+    const before = await everything()
     const answer = await upload(file.rawPayload)
     expect(answer.json()).toMatchObject({
       success: true,
@@ -363,7 +376,7 @@ describe('an import', () => {
     const tooManyInSheet = await upload(await sheet([['name'], ...Array(10_001).fill(['Ann'])]))
     expect([tooManyInSheet.statusCode, tooManyInSheet.json().code]).toEqual([422, 'invalid_request'])
     expect(await rowCounts(running.db)).toEqual(before)
-  })
+  }, 240_000)
 })
 
 /** An archive with one entry, whose list may lie about its size. */

@@ -2,6 +2,9 @@ import { readdir } from 'node:fs/promises'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createKey } from '../../src/access/api-keys.ts'
+import { findKey } from '../../src/gallery/person-key.ts'
+import { openTemplate } from '../../src/gallery/templates.ts'
+import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { portrait } from '../face/portraits.ts'
 import {
   enrol,
@@ -89,8 +92,12 @@ describe('a template', () => {
 
   test('that is deleted recognises nobody until it is made again from the photos, as it was', async () => {
     const vector = async () =>
-      (await running.db.selectFrom('face_templates').select('embedding_vector').executeTakeFirst())
-        ?.embedding_vector
+      openTemplate(
+        (await findKey(running.vault, running.db, 'ANN'))!,
+        (await running.db.selectFrom('face_templates').select('embedding_vector').executeTakeFirstOrThrow())
+          .embedding_vector,
+        { employeeId: 'ANN', slot: 1, pack: running.engine.pack.name },
+      )
     const before = await vector()
     const deleted = await send('DELETE', '/ANN/templates/1')
     expect(deleted.json()).toEqual({
@@ -172,6 +179,7 @@ describe('consent', () => {
       withdrawn_consents: 2,
       deleted_photos: 1,
       deleted_face_templates: 1,
+      erasure: expect.objectContaining({ reason: 'consent_withdrawn', key_erased: true }),
     })
     expect([await whoIs(ann), await whoIs(bob)]).toEqual([undefined, 'BOB'])
     expect(await readdir(running.uploads)).toHaveLength(1)
@@ -197,9 +205,18 @@ describe('consent', () => {
     expect((await send('GET', '/ANN/consent')).json()).toEqual([])
   })
 
-  test('is asked for before a photo is added, where the settings say so, and not otherwise', async () => {
-    const strict = await testApp({}, { REQUIRE_CONSENT: 'true' })
+  test('is asked for before a photo is added, where the site says so, and not otherwise', async () => {
+    const strict = await testApp()
+    const [lax, asking] = await Promise.all(
+      [false, true].map(async (require_consent) => {
+        const payload = { name: `Asks: ${require_consent}`, require_consent }
+        return (await strict.app.inject({ method: 'POST', url: '/api/v1/sites', payload })).json().id
+      }),
+    )
+    const move = (site_id: number) =>
+      strict.app.inject({ method: 'PUT', url: `${base}/ANN`, payload: { site_id } })
     await enrol(strict, 'ANN')
+    expect((await move(asking)).statusCode).toBe(200)
     expect(outcome(await upload(ann, 'ANN', strict))).toEqual([409, 'consent_missing'])
     expect(await rowCounts(strict.db)).toMatchObject({ samples: 0, face_templates: 0 })
     expect(await readdir(strict.uploads)).toEqual([])
@@ -209,6 +226,8 @@ describe('consent', () => {
     strict.clock.advance(1000)
     await strict.app.inject({ method: 'DELETE', url })
     expect(outcome(await upload(ann, 'ANN', strict))).toEqual([409, 'consent_missing'])
+    await move(lax)
+    expect((await upload(ann, 'ANN', strict)).statusCode).toBe(200)
     await strict.close()
   })
 })
@@ -225,6 +244,7 @@ describe('erasing', () => {
       deleted_photos: 2,
       deleted_face_templates: 1,
       retained_attendance_records: 1,
+      erasure: expect.objectContaining({ reason: 'erase', deleted_photos: 2, deleted_face_templates: 1 }),
     })
     expect(await whoIs(ann)).toBeUndefined()
     expect(await readdir(running.uploads)).toEqual([])
@@ -302,7 +322,7 @@ test('a program needs every permission that an export of personal data touches',
   const answers = []
   for (const count of [1, 2, 3]) {
     const key = await createKey(
-      running.db,
+      running.ledger.by(serverAuthor),
       { name: 'k', scopes: scopes.slice(0, count) },
       id,
       running.clock.now(),

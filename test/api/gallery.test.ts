@@ -1,11 +1,13 @@
-import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { averageVectors } from '../../src/face/embed.ts'
 import { openGallery } from '../../src/gallery/gallery.ts'
-import { knownFiles, sampleVectors, toVector } from '../../src/gallery/templates.ts'
+import { findKey } from '../../src/gallery/person-key.ts'
+import { knownFiles, openTemplate, sampleVectors } from '../../src/gallery/templates.ts'
+import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { portrait } from '../face/portraits.ts'
 import { enrol, form, moreServers, registerKiosk, rowCounts, type TestApp, testApp } from '../support/app.ts'
@@ -38,6 +40,11 @@ const statusAndCode = (answer: LightMyRequestResponse) => [answer.statusCode, an
 const files = () => readdir(running.uploads)
 const templates = () => running.db.selectFrom('face_templates').selectAll().orderBy('id').execute()
 const samples = () => running.db.selectFrom('samples').selectAll().orderBy('id').execute()
+
+const someKey = Buffer.alloc(32, 7)
+const keyOfAnn = async () => (await findKey(running.vault, running.db, 'ANN'))!
+const opened = async ({ image_id, pack, embedding_vector }: Awaited<ReturnType<typeof templates>>[0]) =>
+  openTemplate(await keyOfAnn(), embedding_vector, { employeeId: 'ANN', slot: image_id, pack })
 
 /** What may not change when an upload is refused. */
 const everythingStored = async () => ({
@@ -76,6 +83,8 @@ describe('a first photo', () => {
       photos: 1,
       is_avatar: true,
       already_stored: false,
+      also_enrolled_as: [],
+      warning: null,
       quality_score: expect.closeTo(1, 0),
       reasons: [],
       liveness: 'unavailable',
@@ -89,7 +98,7 @@ describe('a first photo', () => {
     await upload(ann)
     const [sample] = await samples()
     expect(await files()).toEqual([sample.file_path])
-    const stored = await readFile(join(running.uploads, sample.file_path))
+    const stored = (await running.photos.read(sample.file_path, await keyOfAnn()))!
     expect(sample).toMatchObject({
       filename: 'picture.jpg',
       content_type: 'image/jpeg',
@@ -103,7 +112,7 @@ describe('a first photo', () => {
     const analysis = await running.engine.analyse(stored)
     if (analysis.kind !== 'face') throw new Error('the stored photo has no face')
     const [template] = await templates()
-    expect(toVector(template.embedding_vector)).toEqual(analysis.face.vector)
+    expect(await opened(template)).toEqual(analysis.face.vector)
     expect(template).toMatchObject({
       employee_id: 'ANN',
       image_id: 1,
@@ -178,13 +187,13 @@ describe('a further photo', () => {
     const [after, ...more] = await templates()
     expect(more).toEqual([])
     expect([after.created_at, after.updated_at]).toEqual([before.created_at, running.clock.now()])
-    const vectors = await sampleVectors(running.db, 'ANN', running.engine.pack.name)
+    const vectors = await sampleVectors(running.db, await keyOfAnn(), 'ANN', running.engine.pack.name)
     expect(vectors).toHaveLength(2)
     const average = averageVectors(
       running.engine.pack.embedders,
       vectors.map(({ vector }) => vector),
     )
-    expect(toVector(after.embedding_vector)).toEqual(average)
+    expect(await opened(after)).toEqual(average)
     expect(after.embedding_vector).not.toEqual(before.embedding_vector)
   })
 
@@ -255,11 +264,12 @@ describe('deleting photos', () => {
     })
     const [template, ...more] = await templates()
     expect(more).toEqual([])
-    const [{ vector }] = await sampleVectors(running.db, 'ANN', running.engine.pack.name)
-    expect(toVector(template.embedding_vector)).toEqual(vector)
+    const key = await keyOfAnn()
+    const [{ vector }] = await sampleVectors(running.db, key, 'ANN', running.engine.pack.name)
+    expect(await opened(template)).toEqual(vector)
     expect(template).toMatchObject({ file_path: second.file_path, updated_at: running.clock.now() })
     expect(await files()).toEqual([second.file_path])
-    expect(await running.photos.read(first.file_path)).toBeUndefined()
+    expect(await running.photos.read(first.file_path, key)).toBeUndefined()
     expect(await whoIs(ann)).toBe('ANN')
   })
 
@@ -419,7 +429,7 @@ describe('the sweep', () => {
   test('removes what a crash left, after an hour and not before', async () => {
     await enrol(running, 'ANN', ann)
     const known = await files()
-    const stray = await running.photos.save(Buffer.from('a photo without a row'))
+    const stray = await running.photos.save(Buffer.from('a photo without a row'), someKey)
     const half = '0b0e7a35-0000-4000-8000-000000000000.jpg.part'
     await writeFile(join(running.uploads, half), 'half a photo')
     expect(await sweep()).toBe(0)
@@ -441,7 +451,9 @@ describe('the sweep', () => {
   })
 
   test('goes on when photos are deleted at the same time', async () => {
-    const names = await Promise.all(Array.from({ length: 50 }, () => running.photos.save(Buffer.from('x'))))
+    const names = await Promise.all(
+      Array.from({ length: 50 }, () => running.photos.save(Buffer.from('x'), someKey)),
+    )
     for (const name of names) await age(join(running.uploads, name))
     await Promise.all([sweep(), running.photos.remove(names), sweep()])
     expect(await files()).toEqual([])
@@ -449,7 +461,7 @@ describe('the sweep', () => {
 
   test('a name that is not of ours is never read or removed', async () => {
     for (const name of ['../secret', '/etc/passwd', '', 'a.jpg', '..'])
-      for (const work of [() => running.photos.read(name), () => running.photos.remove([name])])
+      for (const work of [() => running.photos.read(name, someKey), () => running.photos.remove([name])])
         await expect(work()).rejects.toThrow('not the name')
   })
 })
@@ -501,11 +513,13 @@ test('the gallery in memory is the one that would be opened anew, whatever happe
     // Of two changes at once either may have been the last.
     ['reactivate for sure', () => change('P1', { is_active: true })],
   ]
-  const { db, clock, engine } = running
+  const { db, vault, ledger, clock, engine } = running
   for (const [what, step] of steps) {
     await step()
     const anew = await openGallery({
       db,
+      vault,
+      change: ledger.by(serverAuthor),
       pack: engine.pack,
       clock,
       log: createLogger({ level: 'silent' }),

@@ -696,7 +696,7 @@ describe('health', () => {
 
   test('answers at once and truly while the database is away, and requests are told to come back', async () => {
     const db = databaseAt(1)
-    const away = await testApp({ db }, {}, undefined, owner)
+    const away = await testApp({ db, ledger: running.ledger }, {}, undefined, owner)
     const answer = await health(away)
     expect(answer.statusCode).toBe(503)
     expect(answer.json()).toMatchObject({ status: 'degraded', database: 'disconnected' })
@@ -713,7 +713,7 @@ describe('health', () => {
   test('answers within 100 ms while the database hangs', async () => {
     const silent = await silentServer()
     const db = databaseAt((silent.address() as AddressInfo).port)
-    const hanging = await testApp({ db }, {}, undefined, owner)
+    const hanging = await testApp({ db, ledger: running.ledger }, {}, undefined, owner)
     await hanging.app.ready()
     const start = performance.now()
     const answer = await health(hanging)

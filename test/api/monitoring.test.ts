@@ -4,6 +4,12 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
+import { counted, type FaceEngine, openHumanV1 } from '../../src/face/engine.ts'
+import type { Network } from '../../src/face/onnx/session.ts'
+import { humanV1 } from '../../src/face/packs/human-v1.ts'
+import { analysePicture, type Choice } from '../../src/face/pipeline.ts'
+import { systemClock } from '../../src/shared/clock.ts'
+import { AppError } from '../../src/shared/errors.ts'
 import { portrait } from '../face/portraits.ts'
 import { enrol, form, recordPunch, registerKiosk, signIn, type TestApp, testApp } from '../support/app.ts'
 
@@ -115,6 +121,10 @@ describe('the figures for Prometheus', () => {
     expect(text).toMatch(/^rollcall_gallery_people 1$/m)
     expect(text).toMatch(/^rollcall_engine_ready 1$/m)
     expect(text).toMatch(/^rollcall_queue_waiting 0$/m)
+    for (const stage of ['detect', 'mesh', 'quality', 'embed'])
+      expect(text).toMatch(new RegExp(`^rollcall_stage_duration_seconds_count{stage="${stage}"} [1-9]`, 'm'))
+    expect(text).toMatch(/^rollcall_database_up 1$/m)
+    expect(text).toMatch(/^rollcall_database_answer_seconds 0\.[0-9]+$/m)
     expect(text).toMatch(/^rollcall_devices\{state="active"\} 1$/m)
     expect(text).toMatch(/^process_resident_memory_bytes [0-9]/m)
     expect(text).not.toMatch(/ANN|GATE|somebody/)
@@ -140,13 +150,62 @@ describe('readiness', () => {
     expect(ready.json()).toEqual({ status: 'ready', database: 'connected', ai_models: 'ready' })
   })
 
+  test('has every network embed a face, at most once in some seconds, whoever asks how often', async () => {
+    let tries = 0
+    const counting = (engine: FaceEngine): FaceEngine => ({
+      ...engine,
+      works: () => {
+        tries++
+        return engine.works()
+      },
+    })
+    const watched = await testApp({}, {}, counting)
+    const { analyses } = watched.engine.performance()
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => watched.app.inject(index % 2 ? '/ready' : '/health/ready')),
+    )
+    expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]))
+    expect((await watched.app.inject('/ready')).json().ai_models).toBe('ready')
+    expect(tries).toBe(1)
+    // Not work that anybody asked for.
+    expect(watched.engine.performance().analyses).toBe(analyses)
+    expect((await watched.app.inject('/live')).json()).toEqual({ status: 'alive' })
+    await watched.close()
+  })
+
+  test('is 503 when a network fails, and /health says so, although nobody has checked in', async () => {
+    let broken = true
+    const networks = await openHumanV1()
+    const [features, resnet] = networks.embedders as [Network, Network]
+    const failing: Network = {
+      ...resnet,
+      run: (...input) =>
+        broken ? Promise.reject(new AppError('model_failure', 'broken')) : resnet.run(...input),
+    }
+    const wired = { ...networks, embedders: [features, failing] }
+    const analyse = (bytes: Uint8Array, choice: Choice) => analysePicture(humanV1, wired, bytes, choice)
+    const failed = await testApp({}, {}, (engine) => ({ ...engine, ...counted(analyse, systemClock) }))
+    expect((await failed.app.inject('/health')).statusCode).toBe(200)
+    const answer = await failed.app.inject('/ready')
+    expect(answer.statusCode).toBe(503)
+    expect(answer.json()).toEqual({ status: 'not_ready', database: 'connected', ai_models: 'not_ready' })
+    expect((await failed.app.inject('/health')).json().components.ai_models).toBe('degraded')
+    broken = false
+    await expect
+      .poll(async () => (await failed.app.inject('/ready')).statusCode, { timeout: 15_000, interval: 500 })
+      .toBe(200)
+    await failed.close()
+    for (const network of [networks.detector, networks.mesh, features, resnet]) await network.close()
+  })
+
   test('is 503, and comes all the same, while the database hangs', async () => {
     const silent = createServer((socket) => void socket.on('error', () => {}).unref()).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     const { port } = silent.address() as AddressInfo
     const pool = new pg.Pool({ host: '127.0.0.1', port, user: 'nobody', database: 'none' })
     const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-    const hanging = await testApp({ db }, {}, undefined, await signIn(running.db, 'owner'))
+    const { ledger } = running
+    const hanging = await testApp({ db, ledger }, {}, undefined, await signIn(running.db, 'owner'))
     const answer = await hanging.app.inject('/health/ready')
     expect(answer.statusCode).toBe(503)
     expect(answer.json()).toEqual({ status: 'not_ready', database: 'disconnected', ai_models: 'ready' })

@@ -25,6 +25,45 @@ async function addSite(name: string, more: object = {}): Promise<number> {
   return answer.json().id
 }
 
+describe('the list of sites', () => {
+  const names = async (query: string) =>
+    (await send('GET', `${sites}?${query}`)).json().map(({ name }: { name: string }) => name)
+
+  test('is searched without accents, sorted by name and answered in pages', async () => {
+    for (const name of ['Huế', 'Đà Nẵng', 'an giang', 'Cần Thơ']) await addSite(name)
+    expect(await names('search=da+nang')).toEqual(['Đà Nẵng'])
+    expect(await names('search=AN')).toEqual(['Đà Nẵng', 'an giang', 'Cần Thơ'])
+    expect(await names('search=an&sort=name')).toEqual(['an giang', 'Cần Thơ', 'Đà Nẵng'])
+    expect(await names('search=an&sort=-name')).toEqual(['Đà Nẵng', 'Cần Thơ', 'an giang'])
+    const page = await send('GET', `${sites}?search=an&sort=name&limit=1&skip=1`)
+    expect([page.json()[0].name, page.headers['x-total-count']]).toEqual(['Cần Thơ', '3'])
+    expect(page.headers.link).toContain('search=an&sort=name&limit=1&skip=2')
+    expect((await send('GET', `${sites}?sort=time_zone`)).statusCode).toBe(422)
+  })
+})
+
+test('of a site is written down who made, changed and removed it', async () => {
+  const admin = await signIn(running.db, 'admin')
+  const as = (method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object) =>
+    send(method, url, payload, admin)
+  const id = (await as('POST', sites, { name: 'Huế' })).json().id
+  await as('PATCH', `${sites}/${id}`, { time_zone: 'Asia/Tokyo' })
+  await as('PATCH', `${sites}/${id}`, { name: 'Late' }).then(() =>
+    send('PATCH', `${sites}/${id}`, { name: 'Too late' }, { ...admin, 'if-match': '"1"' }),
+  )
+  await as('DELETE', `${sites}/${id}`)
+  const rows = (await send('GET', `/api/v1/audit?subject_kind=sites&subject=${id}&sort=id`)).json()
+  const seq = expect.any(Number)
+  const where = { from: '127.0.0.1', request_id: expect.any(String) }
+  expect(rows).toMatchObject([
+    { action: 'insert', seq, details: { after: { name: 'Huế' }, route: `POST ${sites}`, ...where } },
+    { action: 'update', seq, details: { before: { time_zone: null }, after: { time_zone: 'Asia/Tokyo' } } },
+    { action: 'update', seq, details: { before: { name: 'Huế' }, after: { name: 'Late' } } },
+    { action: 'delete', seq, details: { before: { name: 'Late' }, route: `DELETE ${sites}/:site_id` } },
+  ])
+  for (const { by } of rows) expect(by).toMatch(/^user:\d+$/)
+})
+
 describe('a site', () => {
   test('is there from the start, so that everybody belongs to one', async () => {
     const answer = await send('GET', sites)
@@ -146,4 +185,33 @@ test('the list of sites comes in pages', async () => {
   expect(answer.json()).toMatchObject([{ name: 'A' }])
   expect(answer.headers['x-total-count']).toBe('3')
   expect(answer.headers.link).toContain('rel="next"')
+})
+
+describe('what a site says of consent and pictures', () => {
+  const rules = { require_consent: true, keep_pictures: false, picture_days: 30 }
+
+  test('is consent asked for and no pictures kept, until it is changed under its version', async () => {
+    const id = await addSite('Lab')
+    const before = await send('GET', `${sites}/${id}`)
+    expect(before.json()).toMatchObject(rules)
+    const changed = { require_consent: false, keep_pictures: true, picture_days: 3650 }
+    const headers = { 'if-match': before.headers.etag as string }
+    expect((await send('PATCH', `${sites}/${id}`, changed, headers)).json()).toMatchObject(changed)
+    expect((await send('PATCH', `${sites}/${id}`, rules, headers)).statusCode).toBe(412)
+    expect((await send('GET', `${sites}/${id}`)).json()).toMatchObject(changed)
+  })
+
+  test.each([
+    { picture_days: 0 },
+    { picture_days: 3651 },
+    { picture_days: 1.5 },
+    { picture_days: '7' },
+    { require_consent: null },
+    { keep_pictures: 'yes' },
+  ])('%o is refused', async (rule) => {
+    const id = await addSite('Lab')
+    expect((await send('POST', sites, { name: 'Another', ...rule })).statusCode).toBe(422)
+    expect((await send('PATCH', `${sites}/${id}`, rule)).statusCode).toBe(422)
+    expect((await send('GET', `${sites}/${id}`)).json()).toMatchObject(rules)
+  })
 })

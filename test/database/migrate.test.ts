@@ -42,7 +42,7 @@ async function pretendNewer(): Promise<void> {
 test('up, down and up again leave the same schema, and down leaves nothing', async () => {
   await migrateToLatest(db)
   const first = await schema()
-  expect(first.filter((line) => line.startsWith('column employees.'))).toHaveLength(13)
+  expect(first.filter((line) => line.startsWith('column employees.'))).toHaveLength(14)
   for (const _ of names) await migrateDown(db)
   expect(ours(await schema())).toEqual([])
   await migrateToLatest(db)
@@ -50,7 +50,16 @@ test('up, down and up again leave the same schema, and down leaves nothing', asy
 })
 
 /** All migrations there are. */
-const names = ['0001-initial', '0002-access', '0003-devices', '0004-employees', '0005-attendance']
+const names = [
+  '0001-initial',
+  '0002-access',
+  '0003-devices',
+  '0004-employees',
+  '0005-attendance',
+  '0006-users-version',
+  '0007-ledger',
+  '0008-sealed-biometrics',
+]
 
 test('the status tells what is applied and when', async () => {
   expect(await migrationStatus(db)).toEqual(names.map((name) => ({ name, appliedAt: null })))

@@ -218,8 +218,8 @@ test('a template slot beyond 3 is refused', async () => {
   )
 })
 
-test.each([[0], [15]])('an embedding of %i bytes is refused', async (bytes) => {
-  await expect(template(await employee(), { embedding_vector: Buffer.alloc(bytes) })).rejects.toMatchObject(
+test('an embedding of nothing is refused', async () => {
+  await expect(template(await employee(), { embedding_vector: Buffer.alloc(0) })).rejects.toMatchObject(
     refused('face_templates_embedding_vector_check'),
   )
 })

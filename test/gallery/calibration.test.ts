@@ -1,3 +1,7 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Database } from '../../src/database/tables.ts'
@@ -5,20 +9,35 @@ import { fuse } from '../../src/face/embed.ts'
 import { cohortMean, normaliseScore } from '../../src/face/normalise.ts'
 import { humanV1 as pack } from '../../src/face/packs/human-v1.ts'
 import { confidenceOf } from '../../src/face/score-table.ts'
-import { calibrationDue, drawCohort, MIN_COHORT_LEFT } from '../../src/gallery/calibration.ts'
+import {
+  CALIBRATION_KEY,
+  calibrationContext,
+  calibrationDue,
+  drawCohort,
+  MIN_COHORT_LEFT,
+} from '../../src/gallery/calibration.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
-import { toBytes, toVector } from '../../src/gallery/templates.ts'
+import { openTemplate, sealTemplate, toBytes, toVector } from '../../src/gallery/templates.ts'
+import type { Change } from '../../src/ledger/ledger.ts'
 import { createLogger } from '../../src/shared/log.ts'
+import { open as openSealed } from '../../src/vault/seal.ts'
+import { openVault, type Vault } from '../../src/vault/vault.ts'
 import { type TestDatabase, testDatabase } from '../support/database.ts'
 
 const now = new Date('2025-03-03T01:00:00Z')
 let database: TestDatabase
 let db: Database
 let gallery: Gallery | undefined
+let folder: string
+let vault: Vault
+/** One key a person, whichever test they are in. */
+const keys = new Map<string, { id: string; key: Buffer }>()
 
 beforeAll(async () => {
   database = await testDatabase()
   db = database.db
+  folder = await mkdtemp(join(tmpdir(), 'rollcall-calibration-'))
+  vault = await openVault({ dir: folder, masterKey: randomBytes(32) })
 })
 beforeEach(async () => {
   await gallery?.close()
@@ -27,11 +46,21 @@ beforeEach(async () => {
 afterAll(async () => {
   await gallery?.close()
   await database.close()
+  await rm(folder, { recursive: true, force: true })
 })
 
 const open = async (on: Database = db) => {
   const log = createLogger({ level: 'silent' })
-  gallery = await openGallery({ db: on, pack, clock: { now: () => now }, log, threshold: 0.65 })
+  const change: Change = (work) => on.transaction().execute(work)
+  gallery = await openGallery({
+    db: on,
+    vault,
+    change,
+    pack,
+    clock: { now: () => now },
+    log,
+    threshold: 0.65,
+  })
   return gallery
 }
 
@@ -80,9 +109,15 @@ const makePeople = (count: number, firstNumber = 1): Person[] =>
   })
 
 async function store(people: readonly Person[]): Promise<void> {
+  for (const { employeeId } of people) {
+    if (keys.has(employeeId)) continue
+    const id = await vault.newKey()
+    keys.set(employeeId, { id, key: (await vault.key(id))! })
+  }
   const employees = people.map(({ employeeId }) => ({
     employee_id: employeeId,
     name: `Name of ${employeeId}`,
+    key_id: keys.get(employeeId)!.id,
   }))
   await db.insertInto('employees').values(employees).execute()
   const templates = people.flatMap(({ employeeId, vectors }) =>
@@ -101,13 +136,18 @@ const template = (employee_id: string, vector: Float32Array, image_id: number) =
   pack: pack.name,
   filename: 'a.jpg',
   file_path: 'a.jpg',
-  embedding_vector: toBytes(vector),
+  embedding_vector: sealed(employee_id, vector, image_id),
   created_from: 'ADMIN_UPLOAD' as const,
 })
+
+const sealed = (employeeId: string, vector: Float32Array, slot: number) =>
+  sealTemplate(keys.get(employeeId)!.key, vector, { employeeId, slot, pack: pack.name })
 
 const setActive = (employeeId: string, is_active: boolean) =>
   db.updateTable('employees').set({ is_active }).where('employee_id', '=', employeeId).execute()
 const calibrations = () => db.selectFrom('calibrations').selectAll().orderBy('id').execute()
+const meanOf = async ({ mean, people }: { mean: Uint8Array; people: number }) =>
+  toVector(openSealed(await vault.named(CALIBRATION_KEY), mean, calibrationContext(pack.name, people)))
 
 /** Stores people with the gallery open, as enrolments do. */
 async function enrolAll(into: Gallery, people: readonly Person[]): Promise<void> {
@@ -259,7 +299,7 @@ describe('a growing gallery', () => {
     const [row, ...more] = await calibrations()
     expect(more).toEqual([])
     expect(row).toMatchObject({ pack: pack.name, people: 10, cohort: null, created_at: now })
-    const mean = toVector(row.mean)
+    const mean = await meanOf(row)
     expect(mean).toHaveLength(1024)
     for (let i = 0; i < mean.length; i++) {
       const byHand = people.reduce((sum, { vectors }) => sum + vectors[0][i], 0) / 10
@@ -284,7 +324,7 @@ describe('a growing gallery', () => {
     ])
     expect([...rows[4].cohort!].sort()).toEqual(people.slice(0, 100).map(({ employeeId }) => employeeId))
     expect(growing.identify(face(1), 1)).toMatchObject({ scale: 'normalised', people: 120 })
-    expectSame(growing, face(9001, people[7].vectors[0]), people, toVector(rows[4].mean), rows[4].cohort)
+    expectSame(growing, face(9001, people[7].vectors[0]), people, await meanOf(rows[4]), rows[4].cohort)
   })
 
   test('that somebody left below ten does not calibrate', async () => {
@@ -307,7 +347,7 @@ describe('a normalised gallery', () => {
     const growing = await open()
     await enrolAll(growing, people.slice(99))
     const row = (await calibrations()).at(-1)!
-    mean = toVector(row.mean)
+    mean = await meanOf(row)
     cohort = row.cohort!
   })
   const probes = [face(7001), ...[0, 2, 5, 50, 104, 109].map((i) => face(8000 + i, people[i].vectors[0]))]
@@ -359,7 +399,7 @@ describe('a normalised gallery', () => {
       (id) =>
         db
           .updateTable('face_templates')
-          .set({ embedding_vector: toBytes(face(6001, people[60].vectors[0])) })
+          .set({ embedding_vector: sealed(id, face(6001, people[60].vectors[0]), 1) })
           .where('employee_id', '=', id)
           .where('image_id', '=', 1)
           .execute(),
@@ -521,7 +561,7 @@ describe('stored vectors', () => {
       fc.asyncProperty(numbers, async (vector) => {
         await db
           .updateTable('face_templates')
-          .set({ embedding_vector: toBytes(vector) })
+          .set({ embedding_vector: sealed('P001', vector, 1) })
           .where('employee_id', '=', 'P001')
           .execute()
         const { embedding_vector } = await db
@@ -529,7 +569,9 @@ describe('stored vectors', () => {
           .select('embedding_vector')
           .where('employee_id', '=', 'P001')
           .executeTakeFirstOrThrow()
-        expect(Buffer.from(toVector(embedding_vector).buffer)).toEqual(Buffer.from(vector.buffer))
+        const where = { employeeId: 'P001', slot: 1, pack: pack.name }
+        const opened = openTemplate(keys.get('P001')!.key, embedding_vector, where)
+        expect(Buffer.from(opened.buffer)).toEqual(Buffer.from(vector.buffer))
       }),
       { numRuns: 60 },
     )

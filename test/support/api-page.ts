@@ -26,8 +26,8 @@ const calls = [
   ],
   [
     'Enrol a photo',
-    `curl "$ROLLCALL/api/v1/employees/EMP_001/upload-photo" -H "Authorization: Bearer $TOKEN" -F photo=@a.jpg`,
-    'JPEG, PNG or WebP with one face.',
+    `curl "$ROLLCALL/api/v1/employees/EMP_001/upload-photo" -H "Authorization: Bearer $TOKEN" -F photo=@a.jpg -F consent=2025-03`,
+    'JPEG, PNG or WebP with one face. `consent` is the version of the text that the person agreed to.',
   ],
   [
     'Pair a kiosk',

@@ -12,11 +12,13 @@ import type { Database } from '../../src/database/tables.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
+import { type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
 import type { Clock } from '../../src/shared/clock.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import type { App } from '../../src/shared/http.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
+import { openVault, type Vault } from '../../src/vault/vault.ts'
 import { testDatabase } from './database.ts'
 
 /** A clock that stands still until it is moved. */
@@ -33,6 +35,8 @@ export interface TestApp {
   /** The real engine, whatever the application was given. */
   engine: FaceEngine
   photos: PhotoStore
+  vault: Vault
+  ledger: Ledger
   /** Folder of the enrolment photos. */
   uploads: string
   clock: TestClock
@@ -45,6 +49,8 @@ export interface TestApp {
 
 /** What the applications of the tests sign with. */
 export const secret = Buffer.from('the secret of the tests, which is long enough')
+/** What their ledgers are chained with. */
+export const ledgerKey = Buffer.from('0123456789abcdef0123456789abcdef')
 const FAR = new Date('2100-01-01T00:00:00Z')
 
 /** Headers of a signed-in user of this role, whom this makes. */
@@ -53,11 +59,15 @@ export async function signIn(
   role: Role,
   departments: string[] | null = role === 'manager' ? ['Any'] : null,
 ): Promise<{ authorization: string }> {
-  const user = await db
-    .insertInto('users')
-    .values({ username: `${role}-${randomUUID()}`, name: role, role, departments })
-    .returning('id')
-    .executeTakeFirstOrThrow()
+  const user = await db.transaction().execute(async (trx) => {
+    // Past the program, and so past its audit log as well: the ledger of a test holds what the test did.
+    await sql`SELECT set_config('rollcall.restoring', 'on', true)`.execute(trx)
+    return trx
+      .insertInto('users')
+      .values({ username: `${role}-${randomUUID()}`, name: role, role, departments })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+  })
   const sessionId = randomUUID()
   const [began, times] = [new Date('2020-01-01T00:00:00Z'), { expires_at: FAR }]
   await db
@@ -90,6 +100,14 @@ function asOwner(app: App, owner: { authorization: string }): App {
   return app
 }
 
+/** Most tests are about something else. As a restore does it: without a row in the audit log. */
+async function enrolWithoutConsent(db: Database): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await sql`SELECT set_config('rollcall.restoring', 'on', true)`.execute(trx)
+    await trx.updateTable('sites').set({ require_consent: false }).execute()
+  })
+}
+
 /** Loaded once for all applications of a test file. */
 let engine: FaceEngine | undefined
 
@@ -110,7 +128,29 @@ export async function testApp(
   engine ??= await startEngine()
   const { db } = database
   const { pack } = engine
-  const open = () => openGallery({ db, pack, clock, log, threshold: config.FACE_RECOGNITION_THRESHOLD })
+  await enrolWithoutConsent(db)
+  const vault = overrides.vault ?? (await openVault({ dir: join(folder, 'keys'), masterKey: ledgerKey }))
+  const openItsLedger = () =>
+    openLedger({
+      db: overrides.db ?? db,
+      clock,
+      log,
+      key: ledgerKey,
+      keyFolder: folder,
+      headsFile: join(folder, 'ledger-heads.jsonl'),
+    })
+  let openedLedger = overrides.ledger ?? (await openItsLedger())
+  const ledger = new Proxy({} as Ledger, { get: (_, key) => Reflect.get(openedLedger, key) })
+  const open = () =>
+    openGallery({
+      db,
+      vault,
+      change: ledger.by(serverAuthor),
+      pack,
+      clock,
+      log,
+      threshold: config.FACE_RECOGNITION_THRESHOLD,
+    })
   let opened = await open()
   const refresh = (employeeId: string) => {
     changed.push(employeeId)
@@ -131,6 +171,8 @@ export async function testApp(
     engine: wrapEngine(engine),
     gallery,
     photos,
+    vault,
+    ledger,
     secret,
     queue: createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
     ...overrides,
@@ -142,6 +184,8 @@ export async function testApp(
     gallery,
     engine,
     photos,
+    vault,
+    ledger,
     uploads,
     clock,
     changed,
@@ -149,12 +193,21 @@ export async function testApp(
       changed.length = 0
       await opened.close()
       for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
-      await sql`TRUNCATE employees, devices, calibrations RESTART IDENTITY CASCADE`.execute(database.db)
+      await sql`TRUNCATE employees, devices, calibrations, erasures RESTART IDENTITY CASCADE`.execute(
+        database.db,
+      )
+      await openedLedger.close()
+      await sql`TRUNCATE ledger, audit_log RESTART IDENTITY`.execute(database.db)
+      await sql`UPDATE ledger_head SET seq = 0, mac = ''`.execute(database.db)
+      for (const name of ['ledger-head.json', 'ledger-heads.jsonl'])
+        await rm(join(folder, name), { force: true })
+      openedLedger = await openItsLedger()
       opened = await open()
     },
     close: async () => {
       await app.close()
       await gallery.close()
+      await openedLedger.close()
       await database.close()
       await rm(folder, { recursive: true, force: true })
     },
@@ -202,7 +255,7 @@ async function succeed(answered: PromiseLike<{ statusCode: number; body: string 
  * before every one of them has looked at one.
  */
 export async function moreServers(
-  { db, gallery, photos, clock }: TestApp,
+  { db, gallery, photos, vault, ledger, clock }: TestApp,
   count: number,
 ): Promise<TestApp[]> {
   let open = () => {}
@@ -219,7 +272,9 @@ export async function moreServers(
       return analysis
     },
   })
-  return Promise.all(Array.from({ length: count }, () => testApp({ db, gallery, photos, clock }, {}, wrap)))
+  return Promise.all(
+    Array.from({ length: count }, () => testApp({ db, gallery, photos, vault, ledger, clock }, {}, wrap)),
+  )
 }
 
 /** How many rows each table has, but for the log of kiosks' requests, which is written a little later. */

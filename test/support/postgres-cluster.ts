@@ -51,19 +51,30 @@ async function makeTemplate(url: string): Promise<void> {
 
 export interface Cluster {
   url: string
+  /** Where its files are. */
+  folder: string
+  /** Makes an empty database of this name. Resolves to its URL. */
+  makeDatabase(name: string): Promise<string>
   /** Stops the server and keeps its data. */
   halt(): Promise<void>
+  /** Ends the server and all its sessions as a power failure would. */
+  kill(): Promise<void>
+  /** Whether it has not ended by itself. */
+  runs(): boolean
+  /** Lets the server and all its sessions stand still, or go on. */
+  freeze(): void
+  thaw(): void
   /** Starts it and waits until it answers. */
   start(): Promise<void>
   /** Stops the server and removes its folder. */
   stop(): Promise<void>
 }
 
-/** Starts a new PostgreSQL server in a temporary folder. */
-export async function startCluster(): Promise<Cluster> {
+/** Starts a new PostgreSQL server in a temporary folder below `parent`. */
+export async function startCluster(parent = tmpdir()): Promise<Cluster> {
   const programs = findPrograms()
   const user = serverUser()
-  const folder = mkdtempSync(join(tmpdir(), 'rollcall-postgres-'))
+  const folder = mkdtempSync(join(parent, 'rollcall-postgres-'))
   const data = join(folder, 'data')
   const passwordFile = join(folder, 'password')
   const password = randomBytes(16).toString('hex')
@@ -97,8 +108,23 @@ export async function startCluster(): Promise<Cluster> {
   let server: ChildProcess | undefined
   const killServer = () => server?.kill('SIGQUIT')
   process.once('exit', killServer)
+  /** The server's own process and those of its sessions, or none once it is gone. */
+  const runs = () => server !== undefined && server.exitCode === null && server.signalCode === null
+  const signal = (name: NodeJS.Signals) => {
+    if (!server || !runs()) return
+    const children = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8')
+    for (const pid of [server.pid!, ...children.split(' ').filter(Boolean).map(Number)])
+      process.kill(pid, name)
+  }
   const cluster: Cluster = {
     url,
+    folder,
+    makeDatabase: async (name) => {
+      const client = new pg.Client({ connectionString: url })
+      await client.connect()
+      await client.query(`CREATE DATABASE ${name}`).finally(() => client.end())
+      return Object.assign(new URL(url), { pathname: `/${name}` }).href
+    },
     start: async () => {
       server = spawn(join(programs, 'postgres'), ['-D', data, ...parameters], { ...options, stdio: 'ignore' })
       const { close } = await openDatabase({ url, dataDir: '' })
@@ -107,6 +133,14 @@ export async function startCluster(): Promise<Cluster> {
     halt: async () => {
       if (server) await stopServer(server)
     },
+    kill: async () => {
+      const ended = server && once(server, 'exit')
+      signal('SIGKILL')
+      await ended
+    },
+    runs,
+    freeze: () => signal('SIGSTOP'),
+    thaw: () => signal('SIGCONT'),
     stop: async () => {
       await cluster.halt()
       process.off('exit', killServer)
@@ -159,7 +193,7 @@ function serverUser(): { uid: number; gid: number } | undefined {
   return { uid: Number(uid), gid: Number(gid) }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }

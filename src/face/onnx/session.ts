@@ -1,3 +1,4 @@
+import '../../shared/no-telemetry.ts'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { AppError } from '../../shared/errors.ts'
 

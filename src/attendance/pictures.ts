@@ -1,0 +1,117 @@
+import { type SqlBool, sql } from 'kysely'
+import sharp from 'sharp'
+import type { Database } from '../database/tables.ts'
+import { decode } from '../face/decode.ts'
+import { findKey, unreadable } from '../gallery/person-key.ts'
+import type { PhotoStore } from '../gallery/photo-store.ts'
+import { AppError } from '../shared/errors.ts'
+import { SealBroken } from '../vault/seal.ts'
+import type { Vault } from '../vault/vault.ts'
+import { findPunch, type View } from './punches.ts'
+
+export interface PictureDeps {
+  db: Database
+  photos: PhotoStore
+  vault: Vault
+}
+
+/** Enough to tell by eye who stood there. */
+const KEPT_SIDE_PX = 1280
+
+/** The picture of a check as it is kept: a JPEG, upright, without metadata. Rejects as `decode` does. */
+export async function toKeptJpeg(image: Uint8Array): Promise<Uint8Array> {
+  const { data, width, height } = await decode(image)
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .resize(KEPT_SIDE_PX, KEPT_SIDE_PX, { fit: 'inside', withoutEnlargement: true })
+    .jpeg({ quality: 85 })
+    .toBuffer()
+}
+
+/**
+ * Writes a picture, sealed with the key of the person whom it shows, or where that is nobody, or nobody with a key, with
+ * the place's own for such pictures. Returns the name of its file.
+ */
+export async function savePicture(
+  { db, photos, vault }: PictureDeps,
+  jpeg: Uint8Array,
+  employeeId: string | undefined,
+): Promise<string> {
+  const key = employeeId === undefined ? undefined : await findKey(vault, db, employeeId)
+  return photos.save(jpeg, key ?? (await vault.named('probes')))
+}
+
+/**
+ * The picture of the check that made a punch; of a correction, that of the punch it corrects. Rejects with
+ * `punch_not_found`, `picture_not_kept`, or `biometrics_unreadable` where the file was altered.
+ */
+export async function readPicture(
+  { db, photos, vault }: PictureDeps,
+  id: number,
+  view: View,
+  now: Date,
+): Promise<Buffer> {
+  const punch = await findPunch(db, id, view)
+  if (!punch) throw new AppError('punch_not_found', `There is no punch ${id}.`)
+  const { employee_id, image_path } = punch
+  const kept = image_path !== null && (await isKept(db, employee_id, image_path, now))
+  const jpeg = kept ? await openPicture() : undefined
+  if (!jpeg)
+    throw new AppError(
+      'picture_not_kept',
+      `There is no picture of the punch ${id}: its site keeps none, the time to keep it is over, or it was erased.`,
+    )
+  return jpeg
+
+  async function openPicture(): Promise<Buffer | undefined> {
+    try {
+      return await photos.read(
+        image_path!,
+        (await findKey(vault, db, employee_id)) ?? (await vault.named('probes')),
+      )
+    } catch (error) {
+      throw error instanceof SealBroken ? unreadable(employee_id, error) : error
+    }
+  }
+}
+
+/** Whether the time to keep a picture is not over, and what it shows was not erased since. */
+async function isKept(db: Database, employeeId: string, imagePath: string, now: Date): Promise<boolean> {
+  // That of the check itself: a correction does not make its picture any younger.
+  const row = await punchPictures(db, now)
+    .select('attendance.id')
+    .where('attendance.employee_id', '=', employeeId)
+    .where('attendance.image_path', '=', imagePath)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** The files of all pictures that are still kept; every other one may go. */
+export async function knownPictures(db: Database, now: Date): Promise<Set<string>> {
+  const punched = await punchPictures(db, now).select('attendance.image_path').execute()
+  const others = await db
+    .selectFrom('decisions')
+    .leftJoin('devices', 'devices.device_id', 'decisions.device_id')
+    .leftJoin('sites', 'sites.id', 'devices.site_id')
+    .select('decisions.image_path')
+    .where('decisions.image_path', 'is not', null)
+    .where(stillKept(now))
+    .execute()
+  return new Set([...punched, ...others].flatMap(({ image_path }) => image_path ?? []))
+}
+
+function punchPictures(db: Database, now: Date) {
+  return db
+    .selectFrom('attendance')
+    .innerJoin('decisions', 'decisions.id', 'attendance.decision_id')
+    .leftJoin('devices', 'devices.device_id', 'attendance.device_id')
+    .leftJoin('sites', 'sites.id', 'devices.site_id')
+    .where('attendance.image_path', 'is not', null)
+    .where('attendance.corrects', 'is', null)
+    .where(stillKept(now))
+}
+
+const stillKept = (now: Date) => sql<SqlBool>`(
+  decisions.created_at > ${now}::timestamptz - (SELECT max(picture_days) FROM sites) * interval '1 day'
+  AND decisions.created_at > ${now}::timestamptz - sites.picture_days * interval '1 day'
+  AND NOT EXISTS (SELECT FROM erasures
+    WHERE erasures.employee_id = decisions.employee_id AND erasures.at >= decisions.created_at))`

@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto'
+import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from '../shared/log.ts'
+
+/** The last entry of the chain: its number and its mac in hexadecimal. */
+export interface Head {
+  seq: number
+  mac: string
+}
+
+/**
+ * The ledger's head outside the database. Without it nobody could tell that the last entries were cut off: what is left
+ * is a whole chain. Written at most half a second after a commit, so that a check-in does not wait for one more file.
+ */
+export interface HeadStore {
+  read(): Promise<Head | undefined>
+  /** The heads that were exported day by day. */
+  exported(): Promise<(Head & { date: string })[]>
+  moved(head: Head): void
+  /** From now on the head of the database is not believed, and not written. */
+  distrust(): void
+  accept(head: Head): Promise<void>
+  exportDaily(head: Head, now: Date): Promise<void>
+  close(): Promise<void>
+}
+
+const WRITE_AFTER_MS = 500
+
+export function openHeadStore(keyFolder: string, headsFile: string, log: Logger): HeadStore {
+  const path = join(keyFolder, 'ledger-head.json')
+  let newest: Head | undefined
+  let timer: NodeJS.Timeout | undefined
+  let trusted = true
+  let writing: Promise<void> = Promise.resolve()
+
+  async function read(): Promise<Head | undefined> {
+    try {
+      return JSON.parse(await readFile(path, 'utf8')) as Head
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw new Error(`The file ${path} cannot be read. Restore it from a backup of the keys.`, {
+        cause: error,
+      })
+    }
+  }
+
+  async function write(head: Head): Promise<void> {
+    const half = `${path}.${randomUUID()}.part`
+    await writeFile(half, JSON.stringify(head), { mode: 0o600, flush: true })
+    await rename(half, path)
+  }
+
+  function writeSoon(): void {
+    timer ??= setTimeout(() => void flush(), WRITE_AFTER_MS)
+    timer.unref()
+  }
+
+  function flush(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    writing = writing.then(async () => {
+      const head = newest
+      if (!head || !trusted) return
+      try {
+        // Another process of the server may have entered more.
+        const known = await read()
+        if (!known || known.seq < head.seq) await write(head)
+        if (newest === head) newest = undefined
+      } catch (error) {
+        log.error({ err: error }, "the ledger's head could not be written outside the database")
+      }
+    })
+    return writing
+  }
+
+  return {
+    read,
+    async exported() {
+      const text = await readFile(headsFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return ''
+        throw error
+      })
+      return text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+    },
+    moved(head) {
+      if (!newest || newest.seq < head.seq) newest = head
+      writeSoon()
+    },
+    distrust() {
+      trusted = false
+    },
+    async accept(head) {
+      await writing
+      await write(head)
+      newest = undefined
+      trusted = true
+    },
+    async exportDaily(head, now) {
+      const date = now.toISOString().slice(0, 10)
+      if (head.seq === 0 || !trusted || (await this.exported()).some((line) => line.date === date)) return
+      await appendFile(headsFile, `${JSON.stringify({ date, ...head })}\n`, { mode: 0o600, flush: true })
+      // A log that is collected elsewhere is one more place that the database's owner does not reach.
+      log.info({ date, ...head }, "head of the ledger, to be kept outside this machine's reach")
+    },
+    close: () => flush(),
+  }
+}

@@ -1,0 +1,273 @@
+import { chmod, readdir, rm } from 'node:fs/promises'
+import { connect, createServer, type Socket } from 'node:net'
+import { basename, join, resolve } from 'node:path'
+import { sql } from 'kysely'
+import { openDatabase } from '../database/connect.ts'
+import { migrationNames, migrationStatus } from '../database/migrate.ts'
+import type { Database } from '../database/tables.ts'
+import { openKeys } from '../keys.ts'
+import { type Author, cliAuthor, note, serverAuthor } from '../ledger/ledger.ts'
+import type { Operations } from '../main.ts'
+import type { Clock } from '../shared/clock.ts'
+import type { Config } from '../shared/config.ts'
+import { createLogger, type Logger } from '../shared/log.ts'
+import { linesOf } from './archive.ts'
+import { backUp, backupName, keysFileOf, type Manifest } from './backup.ts'
+import { holdsRows, openInstallation } from './installation.ts'
+
+type Say = (line: string) => void
+
+/** Where backups go that are given no name. */
+const folderOf = (config: Config) => resolve(config.BACKUP_DIR ?? join(config.DATA_DIR, 'backups'))
+
+/**
+ * Makes a backup as `rollcall backup` does and resolves to its file. With the embedded database, which serves one
+ * process only, a running server is asked to make it.
+ */
+export async function makeBackup(
+  config: Config,
+  version: string,
+  file: string | undefined,
+  clock: Clock,
+  say: Say,
+): Promise<string> {
+  const path = resolve(file ?? join(folderOf(config), backupName('rollcall', clock.now())))
+  if (config.DB_URL === undefined && (await askServer(config.DATA_DIR, path, say))) return path
+  const { db, close } = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
+  try {
+    await refuseEmpty(db)
+    await backUpAndNote({ config, db, version, clock }, cliAuthor, path, say)
+    return path
+  } finally {
+    await close()
+  }
+}
+
+/** Everything leaves the database here: the ledger says so. */
+async function backUpAndNote(
+  { config, db, version, clock }: Omit<KeepingDeps, 'log'>,
+  author: Author,
+  file: string,
+  say: Say,
+): Promise<Manifest> {
+  const manifest = await backUp(await openInstallation(config, db, version, clock), file, clock.now(), say)
+  // Of a version before the ledger.
+  if (!('ledger' in manifest.tables)) return manifest
+  const { ledger } = await openKeys(config, db, clock, createLogger({ level: 'silent' }))
+  try {
+    const details = { file: basename(file), photos: Object.keys(manifest.photos).length }
+    await ledger.by(author)((trx) => note(trx, { action: 'export', subject_kind: 'backup', details }))
+  } finally {
+    await ledger.close()
+  }
+  return manifest
+}
+
+async function refuseEmpty(db: Database): Promise<void> {
+  if (!(await hasInstance(db)))
+    throw new Error('There is nothing to back up: no server has been started on this database yet.')
+}
+
+async function hasInstance(db: Database): Promise<boolean> {
+  const { rows } = await sql<{
+    present: boolean
+  }>`SELECT to_regclass('instance') IS NOT NULL AS present`.execute(db)
+  return rows[0]!.present
+}
+
+/** What a server does about backups: one before each update, one each night, and those that it is asked for. */
+export function backupsOf(config: Config, version: string): Operations {
+  return {
+    beforeMigration: (db, clock, say) => backUpBeforeMigration(config, db, version, clock, say),
+    beside: (deps) => keepBackups({ config, version, ...deps }),
+  }
+}
+
+// ---------------------------------------------------------------- before an update
+
+/**
+ * Backs up a database that is about to be migrated, if anything is in it. Throws an Error for the operator, and then
+ * the database must not be migrated.
+ */
+export async function backUpBeforeMigration(
+  config: Config,
+  db: Database,
+  version: string,
+  clock: Clock,
+  say: Say,
+): Promise<void> {
+  const states = await migrationStatus(db)
+  const pending = states.some(({ appliedAt }) => appliedAt === null)
+  // Of a newer version: the migration itself refuses that.
+  const newer = states.some(({ name }) => !migrationNames.includes(name))
+  if (!pending || newer || !(await hasInstance(db)) || !(await holdsRows(db))) return
+  const file = join(folderOf(config), backupName(`before-${version}`, clock.now()))
+  say(`the database needs an update: backing it up into ${file} first`)
+  try {
+    await backUp(await openInstallation(config, db, version, clock), file, clock.now(), say)
+  } catch (cause) {
+    throw new Error(
+      `The database was not updated, because the backup before it failed. ${(cause as Error).message}`,
+      { cause },
+    )
+  }
+}
+
+// ---------------------------------------------------------------- by the server itself
+
+export interface KeepingDeps {
+  config: Config
+  db: Database
+  version: string
+  clock: Clock
+  log: Logger
+}
+
+const CHECK_MS = 10 * 60_000
+
+/**
+ * Makes a backup each night and keeps the newest of them; makes one for `rollcall backup` where nobody else may open
+ * the database. Resolves to the function that stops that, which waits for a backup that is being made.
+ */
+async function keepBackups(deps: KeepingDeps): Promise<() => Promise<void>> {
+  let last: Promise<unknown> = Promise.resolve()
+  // One at a time: each of them holds the embedded database's only connection for a while.
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = last.then(work)
+    last = turn.catch(() => {})
+    return turn
+  }
+  const timer = setInterval(() => {
+    inTurn(() => nightlyBackup(deps)).catch((error: unknown) =>
+      deps.log.error({ err: error }, 'the nightly backup failed'),
+    )
+  }, CHECK_MS)
+  timer.unref()
+  const deaf =
+    deps.config.DB_URL === undefined
+      ? await listenForBackups(deps, (file, say) =>
+          inTurn(async () => {
+            await backUpAndNote(deps, cliAuthor, file, say)
+          }),
+        )
+      : undefined
+  return async () => {
+    clearInterval(timer)
+    deaf?.()
+    await last
+  }
+}
+
+const HOUR_MS = 60 * 60_000
+const nightly = /^nightly-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.zip$/
+
+/** One look at the clock: makes a backup if one is due, then removes the oldest. Returns whether it made one. */
+export async function nightlyBackup({ config, db, version, clock, log }: KeepingDeps): Promise<boolean> {
+  if (config.BACKUP_KEEP === 0) return false
+  const folder = folderOf(config)
+  const now = clock.now()
+  if (!isDue(await nightlies(folder), now, config) || !(await holdsRows(db))) return false
+  const file = join(folder, backupName('nightly', now))
+  const { tables, photos } = await backUpAndNote({ config, db, version, clock }, serverAuthor, file, () => {})
+  for (const old of (await nightlies(folder)).slice(0, -config.BACKUP_KEEP))
+    for (const path of [old, keysFileOf(old)]) await rm(join(folder, path), { force: true })
+  const rows = Object.values(tables).reduce((sum, table) => sum + table.rows, 0)
+  log.info({ file, rows, photos: Object.keys(photos).length }, 'nightly backup')
+  return true
+}
+
+/** Names of the nightly backups, the oldest first. */
+async function nightlies(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => nightly.test(name)).sort()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** At BACKUP_HOUR; a machine that is off at that hour makes up for it. */
+function isDue(names: string[], now: Date, { TIME_ZONE, BACKUP_HOUR }: Config): boolean {
+  const [, ...parts] = nightly.exec(names.at(-1) ?? '') ?? []
+  if (parts.length === 0) return true
+  const [year, month, day, hour, minute, second] = parts.map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  const age = now.getTime() - Date.UTC(year, month - 1, day, hour, minute, second)
+  const localHour = Number(
+    new Intl.DateTimeFormat('en-GB', { timeZone: TIME_ZONE, hour: '2-digit', hourCycle: 'h23' }).format(now),
+  )
+  return age > 36 * HOUR_MS || (age > 12 * HOUR_MS && localHour === BACKUP_HOUR)
+}
+
+// ---------------------------------------------------------------- asking a running server
+
+/** Where a server on the embedded database listens for `rollcall backup`; only its own user may open it. */
+const socketOf = (dataDir: string) => join(resolve(dataDir), 'rollcall.sock')
+
+type Word = { say: string } | { done: true } | { failed: string }
+
+async function listenForBackups(
+  { config, log }: KeepingDeps,
+  make: (file: string, say: Say) => Promise<void>,
+): Promise<() => void> {
+  const path = socketOf(config.DATA_DIR)
+  const answer = async (socket: Socket) => {
+    const tell = (word: Word) => socket.writable && socket.write(`${JSON.stringify(word)}\n`)
+    try {
+      for await (const line of linesOf(socket)) {
+        const { file } = JSON.parse(line) as { file: string }
+        await make(file, (say) => tell({ say }))
+        tell({ done: true })
+        log.info({ file }, 'backup')
+        break
+      }
+    } catch (error) {
+      tell({ failed: (error as Error).message })
+    }
+    socket.end()
+  }
+  const server = createServer((socket) => {
+    // Whoever asked may go away; the backup is made all the same.
+    socket.on('error', () => {})
+    void answer(socket)
+  })
+  try {
+    // Left by a server that was killed: the folder is ours alone.
+    await rm(path, { force: true })
+    await new Promise<void>((listening, failed) => {
+      server.once('error', failed)
+      server.listen(path, listening)
+    })
+    await chmod(path, 0o600)
+  } catch (error) {
+    log.warn({ err: error }, '"rollcall backup" needs the server stopped: nothing can listen in DATA_DIR')
+  }
+  return () => server.close()
+}
+
+/** Lets the server that has this folder make the backup. False when there is none. */
+async function askServer(dataDir: string, file: string, say: Say): Promise<boolean> {
+  const socket = connect(socketOf(dataDir))
+  try {
+    await new Promise<void>((connected, failed) => {
+      socket.once('connect', connected)
+      socket.once('error', failed)
+    })
+  } catch {
+    return false
+  }
+  socket.write(`${JSON.stringify({ file })}\n`)
+  for await (const line of linesOf(socket)) {
+    const word = JSON.parse(line) as Word
+    if ('say' in word) say(word.say)
+    if ('failed' in word) throw new Error(word.failed)
+    if ('done' in word) return true
+  }
+  throw new Error('The server stopped before the backup was made. Run this again.')
+}
