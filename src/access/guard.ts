@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import type { FastifyRequest } from 'fastify'
 import type { Database } from '../database/tables.ts'
 import type { Author } from '../ledger/ledger.ts'
@@ -44,7 +45,9 @@ export function registerGuard(app: App, deps: GuardDeps): void {
     try {
       request.caller = access === 'public' ? { kind: 'nobody' } : await identify(request, access, deps)
     } catch (error) {
-      if (error instanceof AppError && error.status === 401) reply.header('www-authenticate', 'Bearer')
+      if (!(error instanceof AppError)) throw error
+      if (!(await wasSigned(request, deps))) await request.countWrongKey()
+      if (error.status === 401) reply.header('www-authenticate', 'Bearer')
       throw error
     }
     requirePermission(request.caller, access)
@@ -84,6 +87,20 @@ function refuseReboundName(request: FastifyRequest, origins: readonly string[]):
   )
 }
 
+/**
+ * Whether whoever sent a request is still let in and has the same rights: for an answer that takes long. Rejects when
+ * the database cannot be asked.
+ */
+export async function isStill(request: FastifyRequest, deps: GuardDeps): Promise<boolean> {
+  try {
+    const caller = await identify(request, request.routeOptions.config.access ?? 'public', deps)
+    return isDeepStrictEqual(caller, request.caller)
+  } catch (error) {
+    if (error instanceof AppError && [401, 403].includes(error.status)) return false
+    throw error
+  }
+}
+
 async function identify(request: FastifyRequest, access: Access, deps: GuardDeps): Promise<Caller> {
   const { authorization, 'x-api-key': apiKey, 'x-device-key': deviceKey } = request.headers
   const given = [authorization, apiKey, deviceKey].filter((header) => header !== undefined && header !== '')
@@ -100,7 +117,7 @@ async function identify(request: FastifyRequest, access: Access, deps: GuardDeps
 }
 
 async function userOf(authorization: string, { db, clock, tokenKey }: GuardDeps): Promise<Caller> {
-  const token = /^Bearer ([\w.-]+)$/i.exec(authorization)?.[1]
+  const token = bearerOf(authorization)
   const claims = token && (await verifyAccessToken(tokenKey, token, clock.now()))
   // The session is looked up each time, so that whoever is signed out is out at once.
   const user =
@@ -124,6 +141,14 @@ async function userOf(authorization: string, { db, clock, tokenKey }: GuardDeps)
     sessionId: claims.sessionId,
   }
 }
+
+/** Whether this server signed the token once: whoever has such a one is told to renew it, however many others guess. */
+async function wasSigned({ headers }: FastifyRequest, { tokenKey }: GuardDeps): Promise<boolean> {
+  const token = bearerOf(headers.authorization ?? '')
+  return token !== undefined && (await verifyAccessToken(tokenKey, token, new Date(0))) !== undefined
+}
+
+const bearerOf = (authorization: string) => /^Bearer ([\w.-]+)$/i.exec(authorization)?.[1]
 
 async function programOf(key: string, { db, clock }: GuardDeps): Promise<Caller> {
   const found = await findKey(db, hashToken(key), clock.now())

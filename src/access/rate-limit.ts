@@ -4,9 +4,15 @@ import { AppError } from '../shared/errors.ts'
 import type { App } from '../shared/http.ts'
 import { type Caller, callerId } from './caller.ts'
 
-type Limiter = ReturnType<App['createRateLimit']>
 /** Whether a limit lets a request through, and what it has left. */
-type Verdict = Awaited<ReturnType<Limiter>>
+type Verdict = Awaited<ReturnType<ReturnType<App['createRateLimit']>>>
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Counts credentials that were judged to be worth nothing. Throws `too_many_requests` once too many came. */
+    countWrongKey(): Promise<void>
+  }
+}
 
 const MINUTE_MS = 60_000
 /** A kiosk's part of what a person or a program may send. */
@@ -16,26 +22,24 @@ const KIOSK_SHARE = 5
  * Limits how often each caller and each address may ask, in this process. Whoever has shown who they are is counted
  * as themselves; everybody else, wrong keys and unknown routes included, by their address. Register it before the
  * guard and the error handling; `limitCallers` after the guard. `config: { rateLimit: false }` exempts a route.
+ *
+ * Credentials are always judged, which costs a hash and a look into an index: many share an address, and what others
+ * send from it must keep nobody out whose key is good.
  */
 export async function limitAddresses(app: App, perMinute: number): Promise<void> {
   await app.register(fastifyRateLimit, { global: false, cache: 20_000 })
   const ofAddress = app.createRateLimit({ max: perMinute, timeWindow: MINUTE_MS })
-  // Of its own, so that nobody without a key can use up what the people and kiosks of an address may ask.
+  // Of its own, so that who asks without a key does not change what becomes of a wrong one.
   const ofWrongKeys = app.createRateLimit({ max: perMinute, timeWindow: MINUTE_MS })
-  const counted = new WeakSet<FastifyRequest>()
 
-  app.addHook('onRequest', async (request) => {
-    if (isExempt(request)) return
-    // Who shows credentials is counted once they are judged: as themselves, or below when they are worth nothing.
-    if (showsCredentials(request))
-      return refuseExcess(await ofWrongKeys(request, { increment: false }), false)
-    counted.add(request)
-    refuseExcess(await ofAddress(request))
+  app.decorateRequest('countWrongKey', async function countWrongKey(this: FastifyRequest) {
+    // Who sends no key was counted when the request came in.
+    if (!isExempt(this) && !willBeJudged(this)) return
+    await ofAddress(this)
+    refuseExcess(await ofWrongKeys(this))
   })
-  app.addHook('onResponse', async (request) => {
-    if (isExempt(request) || counted.has(request) || isKnown(request.caller)) return
-    await ofAddress(request)
-    if (showsCredentials(request)) await ofWrongKeys(request)
+  app.addHook('onRequest', async (request) => {
+    if (!isExempt(request) && !willBeJudged(request)) refuseExcess(await ofAddress(request))
   })
 }
 
@@ -55,8 +59,11 @@ function isExempt(request: FastifyRequest): boolean {
   return request.routeOptions.config?.rateLimit === false
 }
 
-function showsCredentials({ headers }: FastifyRequest): boolean {
-  return [headers.authorization, headers['x-api-key'], headers['x-device-key']].some(Boolean)
+/** Nobody looks at the credentials for a route that is public or not there: they are worth nothing. */
+function willBeJudged({ headers, routeOptions }: FastifyRequest): boolean {
+  const access = routeOptions.config?.access ?? 'public'
+  const given = [headers.authorization, headers['x-api-key'], headers['x-device-key']]
+  return access !== 'public' && given.some(Boolean)
 }
 
 /** Not the unpaired kiosks of DEVICE_AUTH=open: any caller may say that they are one. */
@@ -65,9 +72,8 @@ function isKnown(caller: Caller | undefined): boolean {
   return caller.kind !== 'kiosk' || caller.deviceId !== undefined
 }
 
-/** `counted` says whether this request is among what the verdict has seen. */
-function refuseExcess(verdict: Verdict, counted = true): void {
-  if (verdict.isAllowed || (counted ? !verdict.isExceeded : verdict.remaining > 0)) return
+function refuseExcess(verdict: Verdict): void {
+  if (verdict.isAllowed || !verdict.isExceeded) return
   throw new AppError('too_many_requests', 'Too many requests. Slow down, and try again in a moment.', {
     retry_after_seconds: Math.max(1, verdict.ttlInSeconds),
   })

@@ -96,6 +96,8 @@ export const userChangesSchema = z.object({
   is_active: z.boolean().optional(),
 })
 
+export type SentUserChanges = z.infer<typeof userChangesSchema>
+
 export const linkSchema = z.object({
   token: z.string().describe('For POST /api/v1/auth/reset, once'),
   path: z.string().describe('Send it to the user with your address before it'),

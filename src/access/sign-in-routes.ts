@@ -103,7 +103,8 @@ export function signInRoutes(app: App, deps: AuthDeps): void {
   app.post(
     '/auth/refresh',
     {
-      config: { access: 'public' },
+      // The cookie is judged as a key is: a good one passes, whatever others of its address send.
+      config: { access: 'public', rateLimit: false },
       schema: {
         tags,
         summary: 'A new access token for the refresh token in the cookie, which is exchanged as well',
@@ -118,8 +119,10 @@ export function signInRoutes(app: App, deps: AuthDeps): void {
           : await renewSession(db, token, whereOf(request), clock.now())
       if (renewal.outcome === 'reused')
         request.log.warn({ user: renewal.userId }, 'a refresh token was used twice: its session was ended')
-      if (renewal.outcome !== 'renewed')
+      if (renewal.outcome !== 'renewed') {
+        await request.countWrongKey()
         throw new AppError('not_signed_in', 'There is no session to renew. Sign in again.')
+      }
       setCookie(request, reply, renewal.refreshToken)
       return answerOf(renewal.userId, renewal.sessionId)
     },

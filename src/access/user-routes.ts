@@ -11,7 +11,16 @@ import { type Permission, permissionsOfRole, type Role } from './permissions.ts'
 import { type AuthDeps, noUser, personOf, requireUser } from './person.ts'
 import * as schema from './schema.ts'
 import { endSessions } from './sessions.ts'
-import { deleteUser, inviteUser, listUsers, passwordToken, updateUser } from './users.ts'
+import {
+  deleteUser,
+  inviteUser,
+  type LockedUser,
+  listUsers,
+  lockUser,
+  passwordToken,
+  type UserChanges,
+  updateUser,
+} from './users.ts'
 
 const tags = ['Users and keys']
 const DAY_S = 24 * 60 * 60
@@ -87,17 +96,11 @@ export function userRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
     },
     async (request, reply) => {
       const { id } = request.params
+      if (Object.values(request.body).every((value) => value === undefined))
+        throw new AppError('invalid_request', 'The request changes nothing: send at least one field.')
       const expected = expectedVersions(request.headers['if-match'])
-      const user = await requireUser(db, id)
-      const { role = user.role, departments, ...others } = request.body
-      requireRankOver(request, user.role)
-      requireRankOver(request, role)
-      const theirs = role === 'manager' ? (departments ?? user.departments) : null
-      if (role === 'manager' && !theirs) throw invalidField('departments', 'must be given for a manager')
-      if (role !== 'manager' && departments) throw invalidField('departments', 'is for managers alone')
-      const changes = request.body.role || departments ? { role, departments: theirs } : {}
-      const change = ledger.by(authorOf(request))
-      const changed = await updateUser(change, id, { ...others, ...changes }, expected, clock.now())
+      const decide = (current: LockedUser) => decideChanges(request, current, request.body)
+      const changed = await updateUser(ledger.by(authorOf(request)), id, decide, expected, clock.now())
       return sendVersioned(reply, changed ?? noUser(id))
     },
   )
@@ -110,13 +113,15 @@ export function userRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
         tags,
         summary: 'Remove a user and end their sessions',
         params: schema.userPath,
+        headers: ifMatch,
         response: { 200: schema.done, ...problems },
       },
     },
     async (request) => {
       const { id } = request.params
-      requireRankOver(request, (await requireUser(db, id)).role)
-      if (!(await deleteUser(ledger.by(authorOf(request)), id))) noUser(id)
+      const expected = expectedVersions(request.headers['if-match'])
+      const permit = ({ role }: LockedUser) => requireRankOver(request, role)
+      if (!(await deleteUser(ledger.by(authorOf(request)), id, permit, expected))) noUser(id)
       return { message: 'The user is removed' }
     },
   )
@@ -134,9 +139,9 @@ export function userRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
     },
     async (request, reply) => {
       const { id } = request.params
-      requireRankOver(request, (await requireUser(db, id)).role)
-      const token = await passwordToken(ledger.by(authorOf(request)), id, clock.now())
-      return reply.code(201).send(linkOf(token))
+      const permit = ({ role }: LockedUser) => requireRankOver(request, role)
+      const token = await passwordToken(ledger.by(authorOf(request)), id, permit, clock.now())
+      return reply.code(201).send(linkOf(token ?? noUser(id)))
     },
   )
 
@@ -153,14 +158,25 @@ export function userRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
     },
     async (request) => {
       const { id } = request.params
-      requireRankOver(request, (await requireUser(db, id)).role)
       const ended = await ledger.by(authorOf(request))(async (trx) => {
+        requireRankOver(request, ((await lockUser(trx, id)) ?? noUser(id)).role)
         await note(trx, { action: 'end_sessions', subject_kind: 'users', subject: String(id) })
         return endSessions(trx, id)
       })
       return { message: 'The user is signed out', ended }
     },
   )
+}
+
+/** Of what was sent, and of what the user may do now. */
+function decideChanges(request: FastifyRequest, user: LockedUser, sent: schema.SentUserChanges): UserChanges {
+  const { role = user.role, departments, ...others } = sent
+  requireRankOver(request, user.role)
+  requireRankOver(request, role)
+  const theirs = role === 'manager' ? (departments ?? user.departments) : null
+  if (role === 'manager' && !theirs) throw invalidField('departments', 'must be given for a manager')
+  if (role !== 'manager' && departments) throw invalidField('departments', 'is for managers alone')
+  return sent.role || departments ? { ...others, role, departments: theirs } : others
 }
 
 function linkOf(token: string) {
@@ -200,6 +216,9 @@ export function keyRoutes(app: App, { db, clock, ledger }: AuthDeps): void {
     },
     async (request, reply) => {
       const { userId, role } = personOf(request)
+      const { expires_at } = request.body
+      if (expires_at !== undefined && new Date(expires_at) <= clock.now())
+        throw invalidField('expires_at', 'must lie in the future: a key that has expired opens nothing')
       const missing = request.body.scopes.filter((scope: Permission) => !permissionsOfRole[role].has(scope))
       if (missing.length > 0)
         throw new AppError('forbidden', `You cannot give what you do not have: ${missing.join(', ')}.`)

@@ -94,40 +94,49 @@ export interface UserChanges {
   is_active?: boolean | undefined
 }
 
+/** What a user may do at this moment; nobody else changes it before the transaction ends. */
+export type LockedUser = Pick<NewUser, 'role' | 'departments'> & { version: number }
+
 /**
- * Changes a user who still is one of the `expected` versions; undefined expects none. A change of what they may do ends
- * their sessions and voids their links. Throws `version_mismatch`, or `last_owner` when nobody could run the place any
- * more. Undefined when there is no such user.
+ * Changes a user who still is one of the `expected` versions; undefined expects none. `decide` says, of what they may do
+ * now, what becomes of them, or throws. A change of what they may do ends their sessions and voids their links. Throws
+ * `version_mismatch`, or `last_owner` when nobody could run the place any more. Undefined when there is no such user.
  */
 export async function updateUser(
   change: Change,
   id: number,
-  changes: UserChanges,
+  decide: (current: LockedUser) => UserChanges,
   expected: readonly number[] | undefined,
   now: Date,
 ) {
-  return change((trx) => writeChanges(trx, id, changes, expected, now))
+  return change(async (trx) => {
+    await lockOwners(trx)
+    const current = await lockUser(trx, id)
+    if (!current) return undefined
+    const changes = decide(current)
+    requireVersion(current, expected)
+    return writeChanges(trx, id, changes, now)
+  })
 }
 
-async function writeChanges(
-  trx: DatabaseTransaction,
-  id: number,
-  changes: UserChanges,
-  expected: readonly number[] | undefined,
-  now: Date,
-) {
-  await lockOwners(trx)
-  const current = await trx
+/** A user, whom nobody else changes before the transaction ends. Undefined when there is none. */
+export async function lockUser(trx: DatabaseTransaction, id: number): Promise<LockedUser | undefined> {
+  return trx
     .selectFrom('users')
-    .select('version')
+    .select(['role', 'departments', 'version'])
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirst()
-  if (!current) return undefined
-  if (expected && !expected.includes(current.version)) throw versionMismatch()
+}
+
+function requireVersion({ version }: LockedUser, expected: readonly number[] | undefined): void {
+  if (expected && !expected.includes(version)) throw versionMismatch()
+}
+
+async function writeChanges(trx: DatabaseTransaction, id: number, changes: UserChanges, now: Date) {
   const user = await trx
     .updateTable('users')
-    .set({ ...changes, version: current.version + 1, updated_at: now })
+    .set({ ...changes, version: sql`version + 1`, updated_at: now })
     .where('id', '=', id)
     .returning(columns)
     .executeTakeFirstOrThrow()
@@ -140,12 +149,23 @@ async function writeChanges(
   return user
 }
 
-/** Removes a user with their sessions. Throws `last_owner`; false when there is no such user. */
-export async function deleteUser(change: Change, id: number): Promise<boolean> {
+/**
+ * Removes a user with their sessions, one of the `expected` versions. `permit` throws for whom the caller may not remove.
+ * Throws `version_mismatch` and `last_owner`; false when there is no such user.
+ */
+export async function deleteUser(
+  change: Change,
+  id: number,
+  permit: (current: LockedUser) => void,
+  expected: readonly number[] | undefined,
+): Promise<boolean> {
   return change(async (trx) => {
     await lockOwners(trx)
-    const deleted = await trx.deleteFrom('users').where('id', '=', id).returning('id').executeTakeFirst()
-    if (!deleted) return false
+    const current = await lockUser(trx, id)
+    if (!current) return false
+    permit(current)
+    requireVersion(current, expected)
+    await trx.deleteFrom('users').where('id', '=', id).execute()
     await requireOwner(trx)
     return true
   })
@@ -210,14 +230,27 @@ export async function recoverOwner(change: Change, username: string, now: Date):
           : 'There are no users yet. Start the server: it prints the link that makes the first owner.',
       )
     }
-    await writeChanges(trx, user.id, { role: 'owner', departments: null, is_active: true }, undefined, now)
+    await writeChanges(trx, user.id, { role: 'owner', departments: null, is_active: true }, now)
     return resetLink(trx, user.id, now)
   })
 }
 
-/** A one-time token with which a user chooses a password; earlier ones are void. */
-export async function passwordToken(change: Change, userId: number, now: Date): Promise<string> {
-  return change((trx) => resetLink(trx, userId, now))
+/**
+ * A one-time token with which a user chooses a password; earlier ones are void. `permit` throws for whom the caller may
+ * not make one. Undefined when there is no such user.
+ */
+export async function passwordToken(
+  change: Change,
+  userId: number,
+  permit: (current: LockedUser) => void,
+  now: Date,
+): Promise<string | undefined> {
+  return change(async (trx) => {
+    const current = await lockUser(trx, userId)
+    if (!current) return undefined
+    permit(current)
+    return resetLink(trx, userId, now)
+  })
 }
 
 async function resetLink(trx: DatabaseTransaction, userId: number, now: Date): Promise<string> {

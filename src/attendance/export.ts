@@ -27,10 +27,13 @@ const header = [
 
 type Row = Awaited<ReturnType<typeof everyPunch>>['punches'] extends AsyncIterable<infer Each> ? Each : never
 
-/** Answers the punches as a file, oldest first; the ledger tells of it before the first one leaves. */
+/**
+ * Answers the punches as a file, oldest first; the ledger tells of it before the first one leaves. Who asks with HEAD
+ * takes nothing along: then there is no `change`, and no punch in the file.
+ */
 export async function exportPunches(
   db: Database,
-  change: Change,
+  change: Change | undefined,
   reply: FastifyReply,
   query: ExportQuery,
   view: View,
@@ -40,6 +43,7 @@ export async function exportPunches(
   const { from, to } = filters
   if (from && !to && now.getTime() - Date.parse(from) > YEAR_MS)
     throw invalidField('from', 'is more than a year ago: say with to where the export ends')
+  if (!change) return sendFile(reply, 'attendance', header, [], { format, separator })
   const { count, punches } = await everyPunch(db, query, view)
   await change((trx) =>
     note(trx, {

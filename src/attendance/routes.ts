@@ -8,7 +8,7 @@ import { devicePath } from '../devices/schema.ts'
 import { employeePath } from '../employees/schema.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
-import { type App, multipart, problems } from '../shared/http.ts'
+import { type App, multipart, problemOf, problems } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
 import { admit, type CheckInDeps, type CheckRequest, checkIn } from './check-in.ts'
 import { exportPunches } from './export.ts'
@@ -42,6 +42,8 @@ const punchList = { 200: z.array(punchSchema), ...problems }
 
 export interface AttendanceDeps extends CheckInDeps {
   ledger: Ledger
+  /** Whether whoever sent a request, of which the answer takes long, may still send it and has the same rights. */
+  isStill(request: FastifyRequest): Promise<boolean>
 }
 
 /** Check-ins and the punches that they left. */
@@ -123,8 +125,8 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       const entries: BatchEntry[] = []
       for (const [index, image] of images.entries()) {
         const form = { image, device_id, attendance_type, captured_at: captured_at?.[index] }
-        const entry = await batchEntry(deps, checkRequest(request, form, key && hash(key, String(index))))
-        entries.push({ ...entry, filename: image.filename })
+        const check = checkRequest(request, form, key && hash(key, String(index)))
+        entries.push(await batchEntry(deps, check, image.filename, request.id))
       }
       return entries
     },
@@ -217,7 +219,8 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
         summary: 'New punches as they are written, as server-sent events',
         description:
           'Each event is called `punch`, its data is a punch as in the lists, its id the number of the punch. A stream ' +
-          'ends after a minute: come back with the last id as Last-Event-ID, and nothing is left out.',
+          'ends after a minute: come back with the last id as Last-Event-ID, and nothing is left out. The first id comes ' +
+          'before any punch. A stream ends at once when its session or key does.',
         headers: streamHeaders,
         response: { 200: z.any().describe('text/event-stream'), ...problems },
       },
@@ -225,7 +228,12 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
     async (request, reply) => {
       // Who asks with HEAD learns what it would be, without one.
       if (request.method === 'HEAD') return reply.type('text/event-stream; charset=utf-8').send('')
-      return streams.send(reply, callerId(request.caller), viewOf(request), request.headers['last-event-id'])
+      const listener = {
+        caller: callerId(request.caller),
+        view: viewOf(request),
+        mayGoOn: () => deps.isStill(request),
+      }
+      return streams.send(reply, listener, request.headers['last-event-id'])
     },
   )
 
@@ -247,7 +255,7 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       },
     },
     async (request, reply) => {
-      const change = ledger.by(authorOf(request))
+      const change = request.method === 'HEAD' ? undefined : ledger.by(authorOf(request))
       return exportPunches(db, change, reply, request.query, viewOf(request), clock.now())
     },
   )
@@ -365,16 +373,19 @@ function hash(...parts: (string | Uint8Array)[]): string {
   return sum.digest('hex')
 }
 
-async function batchEntry(deps: CheckInDeps, check: CheckRequest) {
+async function batchEntry(
+  deps: CheckInDeps,
+  check: CheckRequest,
+  filename: string,
+  requestId: string,
+): Promise<BatchEntry> {
   const start = performance.now()
-  const seconds = () => (performance.now() - start) / 1000
   try {
     const { answer } = await checkIn(deps, check)
-    return { ...answer, processing_time: seconds() }
+    return { ...answer, filename, processing_time: (performance.now() - start) / 1000 }
   } catch (error) {
     // What is no refusal of this picture, a lost database say, ends the batch.
     if (!(error instanceof AppError)) throw error
-    const { code, message, details } = error
-    return { ...details, success: false as const, code, message, error: message, processing_time: seconds() }
+    return { ...problemOf(error, requestId, performance.now() - start), code: error.code, filename }
   }
 }

@@ -134,6 +134,8 @@ export const batchSchema = z.array(
         code: z.string(),
         message: z.string(),
         error: z.string(),
+        detail: z.string(),
+        request_id: z.string(),
         filename,
         processing_time: z.number().describe('Seconds'),
       })

@@ -6,12 +6,21 @@ import type { Database } from '../database/tables.ts'
 import { AppError } from '../shared/errors.ts'
 import { newestPunch, punchesAfter, type View } from './punches.ts'
 
+export interface Listener {
+  /** Whose stream it is. */
+  caller: string
+  view: View
+  /** Whether they are still who they were, with the same rights; asked before each look at the punches. */
+  mayGoOn(): Promise<boolean>
+}
+
 export interface PunchStreams {
   /**
-   * Answers with server-sent events: the punches after number `after`, or from now on. Resolves when the stream ends;
-   * rejects with `too_many_requests` when the caller has too many, `overloaded` when all together have.
+   * Answers with server-sent events: the punches after number `after`, or from now on. Resolves when the stream ends,
+   * which is as soon as `mayGoOn` says no; rejects with `too_many_requests` when the caller has too many, `overloaded`
+   * when all together have.
    */
-  send(reply: FastifyReply, caller: string, view: View, after: number | undefined): Promise<void>
+  send(reply: FastifyReply, listener: Listener, after: number | undefined): Promise<void>
   /** Ends them all. */
   close(): void
 }
@@ -22,10 +31,7 @@ const MAX_STREAMS_PER_CALLER = 5
 const POLL_MS = 2000
 /** Proxies cut off what is silent for long. */
 const POLLS_PER_HEARTBEAT = 7
-/**
- * Then the client comes back with Last-Event-ID and is asked again who it is: a stream must not outlive the session by
- * more than a minute.
- */
+/** Then the client comes back with Last-Event-ID. */
 const POLLS_PER_STREAM = 30
 const PAGE = 100
 
@@ -34,7 +40,8 @@ export function openStreams(db: Database): PunchStreams {
   /** Each with whose it is. */
   const streams = new Map<AbortController, string>()
   return {
-    async send(reply, caller, view, after) {
+    async send(reply, listener, after) {
+      const { caller } = listener
       const theirs = [...streams.values()].filter((one) => one === caller).length
       if (theirs >= MAX_STREAMS_PER_CALLER)
         throw new AppError(
@@ -46,12 +53,14 @@ export function openStreams(db: Database): PunchStreams {
       const ending = new AbortController()
       streams.set(ending, caller)
       try {
-        const start = after ?? (await newestPunch(db))
+        const newest = await newestPunch(db)
+        // A number that is not there yet is of before a restore: what comes now must not wait until it is reached.
+        const start = Math.min(after ?? newest, newest)
         const { raw } = reply
         raw.once('close', () => ending.abort())
-        beginEvents(reply)
+        beginEvents(reply, start)
         try {
-          await follow(db, raw, view, start, ending.signal)
+          await follow(db, raw, listener, start, ending.signal)
         } catch (error) {
           // The answer has begun; all that can be told is that it ends. The client comes back and hears why.
           if (!ending.signal.aborted) reply.log.warn({ err: error }, 'a stream of punches broke off')
@@ -67,7 +76,7 @@ export function openStreams(db: Database): PunchStreams {
   }
 }
 
-function beginEvents(reply: FastifyReply): void {
+function beginEvents(reply: FastifyReply, start: number): void {
   reply.hijack()
   reply.raw.writeHead(200, {
     ...(reply.getHeaders() as Record<string, string>),
@@ -76,18 +85,21 @@ function beginEvents(reply: FastifyReply): void {
     'x-accel-buffering': 'no',
     connection: 'close',
   })
-  reply.raw.write('retry: 1000\n\n')
+  // The number at once: a client that heard of no punch until it was cut off must come back for those after this one.
+  reply.raw.write(`retry: 1000\nid: ${start}\n\n`)
 }
 
 async function follow(
   db: Database,
   raw: ServerResponse,
-  view: View,
+  { view, mayGoOn }: Listener,
   start: number,
   signal: AbortSignal,
 ): Promise<void> {
   const read = punchReader(db, view, start)
   for (let poll = 1; poll <= POLLS_PER_STREAM && !signal.aborted; poll++) {
+    // Who was signed out, or may see others now, is not told of one more punch.
+    if (!(await mayGoOn())) return
     for (let more = true; more && !signal.aborted; ) {
       const page = await read()
       const events = page.punches.map(

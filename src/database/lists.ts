@@ -19,6 +19,12 @@ export function sortedBy<Key extends string>(
   return sql.join([...(key ? [key] : []), sql`id`].map((each) => sql`${each} ${direction}`))
 }
 
+/** Whether a text of the database is the one that somebody typed; accents and case do not matter. */
+export function isSameText(text: RawBuilder<string>, typed: string): RawBuilder<SqlBool> {
+  const pattern = [...withoutAccents(typed)].map(eitherCase).join('')
+  return sql<SqlBool>`${plain(text)} ~ ${`^${pattern}$`}`
+}
+
 /** A text of the database without accents, as `withoutAccents` makes one of what was typed. */
 export function plain(text: RawBuilder<string>): RawBuilder<string> {
   return sql<string>`translate(

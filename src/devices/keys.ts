@@ -37,7 +37,7 @@ export interface DeviceKey {
   device_key: string
 }
 
-/** Gives a device a key that is good at once; the one before is dead. Undefined when there is no such device. */
+/** Gives a device a key that is good at once; the one before is dead. Undefined when there is no such active device. */
 export async function replaceKey(
   trx: DatabaseTransaction,
   device: string,
@@ -48,7 +48,7 @@ export async function replaceKey(
     .updateTable('devices')
     .set({ key_hash: hashToken(device_key), next_key_hash: null, key_created_at: now })
     .where(isNamed(device))
-    .where(({ not }) => not(isDeleted))
+    .where('is_active', '=', true)
     .returning('device_id')
     .executeTakeFirst()
   return updated && { device_id: updated.device_id, device_key }
@@ -73,13 +73,14 @@ export async function offerKey(
   return updated && { device_id: deviceId, device_key }
 }
 
-/** Makes a device's keys and its pairing code worthless. False when there is no such device. */
+/** Makes a device's keys and its pairing code worthless. False when there is no such device, or it is deleted. */
 export async function revokeKey(change: Change, device: string): Promise<boolean> {
   return change(async (trx) => {
     const updated = await trx
       .updateTable('devices')
       .set({ key_hash: null, next_key_hash: null, key_created_at: null })
       .where(isNamed(device))
+      .where(({ not }) => not(isDeleted))
       .returning('device_id')
       .executeTakeFirst()
     if (updated === undefined) return false

@@ -5,7 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
-import { setPageHeaders } from '../shared/paging.ts'
+import { setPageHeaders, wholeList } from '../shared/paging.ts'
 import { expectedVersions, ifMatch } from '../shared/version.ts'
 import { queueCommand } from './commands.ts'
 import { discover, lastScan, type Network, scan } from './discovery.ts'
@@ -64,7 +64,7 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
       },
     },
     async (request, reply) => {
-      const { device_id } = request.params
+      const { device_id } = await requireActiveDevice(db, request.params.device_id)
       const expected = expectedVersions(request.headers['if-match'])
       const change = ledger.by(authorOf(request))
       const device = await updateDevice(change, device_id, { config: request.body }, expected)
@@ -104,7 +104,8 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
       schema: {
         tags,
         summary: 'What a kiosk asked for, the newest first',
-        description: 'Kept for 30 days; an entry appears within a second or two.',
+        description:
+          'Kept for RETENTION_NETWORK_LOG_DAYS, 30 by default; an entry appears within a second or two.',
         params: schema.devicePath,
         querystring: schema.logQuery,
         response: { 200: z.array(schema.logSchema), ...problems },
@@ -150,7 +151,7 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
         response: { 200: schema.scanAnswer, ...problems },
       },
     },
-    async () => lastScan(db),
+    async (request, reply) => wholeList(request, reply, await lastScan(db)),
   )
 
   app.post(
@@ -165,6 +166,7 @@ export function deviceManagementRoutes(app: App, deps: ManagementDeps): void {
         response: { 200: schema.scanAnswer, ...problems },
       },
     },
-    async () => scan(db, deps.network, deps.scanNetworks, deps.scanPorts, clock),
+    async (request, reply) =>
+      wholeList(request, reply, await scan(db, deps.network, deps.scanNetworks, deps.scanPorts, clock)),
   )
 }

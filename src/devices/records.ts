@@ -38,13 +38,13 @@ export const HEARTBEAT_S = 30
 const LATE_MS = 90_000
 const OFFLINE_MS = 300_000
 
-/** A device with the state that its last heartbeat gives it now. */
+/** A device with the state that its last heartbeat gives it now; one that is deactivated is offline. */
 export function describeDevice(row: DeviceRow, now: Date): Device {
-  return { ...row, state: stateOf(row.last_heartbeat, now) }
+  return { ...row, state: stateOf(row, now) }
 }
 
-function stateOf(lastHeartbeat: Date | null, now: Date): Device['state'] {
-  if (lastHeartbeat === null) return 'offline'
+function stateOf({ is_active, last_heartbeat: lastHeartbeat }: DeviceRow, now: Date): Device['state'] {
+  if (!is_active || lastHeartbeat === null) return 'offline'
   const silentMs = now.getTime() - lastHeartbeat.getTime()
   if (silentMs <= LATE_MS) return 'online'
   return silentMs <= OFFLINE_MS ? 'late' : 'offline'
@@ -139,9 +139,9 @@ export async function listDevices(
 function isInState(state: Device['state'], now: Date): RawBuilder<SqlBool> {
   const ago = (ms: number) => new Date(now.getTime() - ms)
   return {
-    online: sql<SqlBool>`last_heartbeat >= ${ago(LATE_MS)}`,
-    late: sql<SqlBool>`(last_heartbeat >= ${ago(OFFLINE_MS)} AND last_heartbeat < ${ago(LATE_MS)})`,
-    offline: sql<SqlBool>`(last_heartbeat IS NULL OR last_heartbeat < ${ago(OFFLINE_MS)})`,
+    online: sql<SqlBool>`(is_active AND last_heartbeat >= ${ago(LATE_MS)})`,
+    late: sql<SqlBool>`(is_active AND last_heartbeat >= ${ago(OFFLINE_MS)} AND last_heartbeat < ${ago(LATE_MS)})`,
+    offline: sql<SqlBool>`(NOT is_active OR last_heartbeat IS NULL OR last_heartbeat < ${ago(OFFLINE_MS)})`,
   }[state]
 }
 
@@ -155,10 +155,18 @@ export async function requireDevice(db: Database, device: string): Promise<Devic
   return (await findDevice(db, device)) ?? unknownDevice(device)
 }
 
-/** Throws `device_inactive` for one that is deactivated, because it would not hear of what is meant for it. */
+/**
+ * Throws `device_inactive` for one that is deactivated, because it would not hear of what is meant for it, and
+ * `device_not_found` for one that is deleted.
+ */
 export async function requireActiveDevice(db: Database, device: string): Promise<DeviceRow> {
   const row = await requireDevice(db, device)
   if (row.is_active) return row
+  if (row.name.endsWith(deletedMark))
+    throw new AppError(
+      'device_not_found',
+      `The device ${row.device_id} was deleted. Register it again first.`,
+    )
   throw new AppError('device_inactive', `The device ${row.device_id} is deactivated. Activate it first.`)
 }
 
@@ -257,20 +265,25 @@ export async function recordHeartbeat(
     : new AppError('unknown_device', `The device ${deviceId} is not registered.`)
 }
 
-/** Deletes a device, or deactivates it where punches or decisions refer to it. */
+/**
+ * Deletes a device, or deactivates it where punches or decisions refer to it. `expected`: only one of these versions,
+ * undefined means any. Throws `version_mismatch`.
+ */
 export async function deleteDevice(
   change: Change,
   device: string,
+  expected: readonly number[] | undefined,
 ): Promise<'deleted' | 'deactivated' | 'not_found'> {
   return change(async (trx) => {
     // Locked before the question is asked: a check-in at this moment either is seen, or finds no device.
     const found = await trx
       .selectFrom('devices')
-      .select(['id', 'device_id'])
+      .select(['id', 'device_id', 'version'])
       .where(isNamed(device))
       .forUpdate()
       .executeTakeFirst()
     if (found === undefined) return 'not_found'
+    if (expected && !expected.includes(found.version)) throw versionMismatch()
     const { referred_to } = await trx
       .selectFrom('devices')
       .select(isReferredTo.as('referred_to'))

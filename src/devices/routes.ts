@@ -134,12 +134,14 @@ function registrationRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
         tags,
         summary: 'Delete, or deactivate where attendance records refer to it',
         params: schema.devicePath,
+        headers: ifMatch,
         response: { 200: schema.deletionAnswer, ...problems },
       },
     },
     async (request) => {
       const { device_id } = request.params
-      const action = await deleteDevice(ledger.by(authorOf(request)), device_id)
+      const expected = expectedVersions(request.headers['if-match'])
+      const action = await deleteDevice(ledger.by(authorOf(request)), device_id, expected)
       if (action === 'not_found') return unknownDevice(device_id)
       const message =
         action === 'deleted' ? 'Device permanently deleted' : 'Device deactivated (has attendance records)'
@@ -243,7 +245,7 @@ function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
       },
     },
     async (request, reply) => {
-      const { device_id } = request.params
+      const { device_id } = await requireActiveDevice(db, request.params.device_id)
       reply.header('cache-control', 'no-store')
       const change = ledger.by(authorOf(request))
       const key = await change((trx) => replaceKey(trx, device_id, clock.now()))
@@ -300,6 +302,11 @@ function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
         server_time: now,
         next_heartbeat_s: HEARTBEAT_S,
         clock_skew_ms: clockSkewMs,
+        // Taken all the same: older kiosks send any text.
+        ...(timestamp != null &&
+          clockSkewMs === null && {
+            warning: 'The timestamp is no ISO 8601 time: the clock is not watched.',
+          }),
         config,
         config_version,
         direction,

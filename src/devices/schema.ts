@@ -145,6 +145,7 @@ export const heartbeatAnswer = z.object({
     .number()
     .nullable()
     .describe("The server's clock minus the kiosk's; null without its time"),
+  warning: z.string().optional().describe('Where the timestamp is no time'),
   config,
   config_version: z.number(),
   direction,

@@ -7,7 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, invalidField, problems } from '../shared/http.ts'
-import { setPageHeaders } from '../shared/paging.ts'
+import { setPageHeaders, wholeList } from '../shared/paging.ts'
 import { expectedVersions, ifMatch, sendVersioned, versionMismatch } from '../shared/version.ts'
 import {
   createEmployee,
@@ -99,7 +99,8 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
         response: { 200: z.array(z.string()), ...problems },
       },
     },
-    async (request) => listDepartments(db, visibleDepartments(request.caller)),
+    async (request, reply) =>
+      wholeList(request, reply, await listDepartments(db, visibleDepartments(request.caller))),
   )
 
   app.get(
@@ -172,12 +173,20 @@ export function employeeRoutes(app: App, deps: EmployeeDeps): void {
       `/employees/:employee_id/${verb}`,
       {
         config: { access: 'employees:write' },
-        schema: { tags, summary, params: employeePath, response: { 200: employeeSchema, ...problems } },
+        schema: {
+          tags,
+          summary,
+          params: employeePath,
+          headers: ifMatch,
+          response: { 200: employeeSchema, ...problems },
+        },
       },
       async (request, reply) => {
         const { employee_id } = request.params
+        const expected = expectedVersions(request.headers['if-match'])
         const employee =
-          (await setActive(changing(request), employee_id, active, clock.now())) ?? notFound(employee_id)
+          (await setActive(changing(request), employee_id, active, expected, clock.now())) ??
+          notFound(employee_id)
         await onEmployeeChanged(employee_id)
         return sendVersioned(reply, employee)
       },

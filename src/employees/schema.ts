@@ -4,7 +4,7 @@ import { pageQuery, sortBy } from '../shared/paging.ts'
 import { fileQuery } from './spreadsheet.ts'
 
 /** Words that are routes below /employees, or may become some. */
-const reservedIds = new Set(['departments', 'stats', 'import', 'export', 'search', 'new'])
+const reservedIds = new Set(['departments', 'stats', 'photos', 'import', 'export', 'search', 'new'])
 
 const idCharacters = /^[\p{L}\p{M}\p{Nd}_.-]{1,64}$/u
 
@@ -74,7 +74,7 @@ export const employeePath = z.object({ employee_id: employeeId })
 export const yesOrNo = z.enum(['true', 'false']).transform((value) => value === 'true')
 
 const filters = {
-  department: optionalText(100).describe('Only this department'),
+  department: optionalText(100).describe('Only this department; accents and case do not matter'),
   is_active: yesOrNo.optional().describe('Only the active, or only the deactivated'),
   site_id: rowNumber('a site').optional().describe('Only this site'),
   search: optionalText(100).describe(

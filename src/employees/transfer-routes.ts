@@ -39,6 +39,9 @@ export function transferRoutes(app: App, { db, ledger, clock, onEmployeeChanged 
     },
     async (request, reply) => {
       const { format, separator, ...filters } = request.query
+      // Who asks with HEAD takes nobody along, and there is nothing to tell of.
+      if (request.method === 'HEAD')
+        return sendFile(reply, 'employees', columnNames, [], { format, separator })
       const people = await everyEmployee(db, filters, visibleDepartments(request.caller))
       const rows = people.map((person) => columnNames.map((column) => String(person[column] ?? '')))
       const { search, ...others } = filters

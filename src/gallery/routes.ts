@@ -2,10 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
 import { hasPermission } from '../access/guard.ts'
+import type { DatabaseTransaction } from '../database/tables.ts'
 import { employeePath } from '../employees/schema.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Change, Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems, type UploadedFile } from '../shared/http.ts'
+import { wholeList } from '../shared/paging.ts'
+import { expectedVersions, ifMatch, versionMismatch } from '../shared/version.ts'
 import { deletePhoto, type EnrolDeps, enrolPhoto, removeTemplate, type SameFace, setAvatar } from './enrol.ts'
 import { readPhoto } from './person-key.ts'
 import { personalDataRoutes } from './personal-data-routes.ts'
@@ -143,14 +146,23 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
       schema: {
         tags: faces,
         summary: 'Choose which photo is the avatar',
+        description: 'If-Match takes the ETag of the employee.',
         params: employeePath,
+        headers: ifMatch,
         body: avatarSchema,
         response: { 200: avatarChosenSchema, ...problems },
       },
     },
     async (request) => {
       const { photo_id } = request.body
-      await setAvatar(ledger.by(authorOf(request)), request.params.employee_id, photo_id)
+      const { employee_id } = request.params
+      const expected = expectedVersions(request.headers['if-match'])
+      const change: Change = (work) =>
+        ledger.by(authorOf(request))(async (trx) => {
+          if (expected) await requireVersion(trx, employee_id, expected)
+          return work(trx)
+        })
+      await setAvatar(change, employee_id, photo_id)
       return { success: true as const, message: 'Avatar chosen', photo_id }
     },
   )
@@ -166,14 +178,15 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
         response: { 200: z.array(photoSchema), ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { employee_id } = request.params
       const samples = await samplesOf(request, employee_id)
-      return samples.map(({ id, ...sample }) => ({
+      const photos = samples.map(({ id, ...sample }) => ({
         ...sample,
         photo_id: id,
         url: `/api/v1/employees/${encodeURIComponent(employee_id)}/photos/${id}`,
       }))
+      return wholeList(request, reply, photos)
     },
   )
 
@@ -226,11 +239,15 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
         response: { 200: z.array(templateSchema), ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { employee_id } = request.params
       await requireVisible(request, employee_id)
       const templates = await listTemplates(db, employee_id)
-      return templates.map(({ id, ...template }) => ({ ...template, template_id: id }))
+      return wholeList(
+        request,
+        reply,
+        templates.map(({ id, ...template }) => ({ ...template, template_id: id })),
+      )
     },
   )
 
@@ -289,6 +306,17 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
       }
     },
   )
+
+  async function requireVersion(trx: DatabaseTransaction, employee_id: string, expected: readonly number[]) {
+    const person = await trx
+      .selectFrom('employees')
+      .select('version')
+      .where('employee_id', '=', employee_id)
+      .where('ended_at', 'is', null)
+      .forNoKeyUpdate()
+      .executeTakeFirst()
+    if (person && !expected.includes(person.version)) throw versionMismatch()
+  }
 
   /** A person whom the caller may not see is answered as if there were none. */
   async function requireVisible(request: FastifyRequest, employee_id: string): Promise<void> {

@@ -29,11 +29,15 @@ export interface Released {
   audits: number[]
 }
 
+// With what led to the punch, but for the measures that retention forgets.
 const punchParts = sql`
   jsonb_build_object('id', r.id, 'device_id', r.device_id, 'timestamp', r.timestamp,
     'attendance_type', r.attendance_type, 'confidence_score', r.confidence_score, 'liveness', r.liveness,
     'decision_id', r.decision_id, 'corrects', r.corrects, 'is_void', r.is_void)::text AS open,
-  jsonb_build_object('employee_id', r.employee_id, 'notes', r.notes, 'image_path', r.image_path)::text AS personal,
+  jsonb_build_object('employee_id', r.employee_id, 'notes', r.notes, 'image_path', r.image_path,
+    'decision', jsonb_build_object('kind', d.kind, 'outcome', d.outcome, 'employee_id', d.employee_id,
+      'confidence', d.confidence, 'pack', d.pack, 'record', d.record - '{candidates,face,quality}'::text[])
+    )::text AS personal,
   r.salt::text AS salt`
 
 const auditParts = sql`
@@ -42,13 +46,17 @@ const auditParts = sql`
   jsonb_build_object('subject', r.subject, 'details', r.details)::text AS personal,
   r.salt::text AS salt`
 
-/** The rows that `listed` (n, kind, row_id) names, where they still are. */
-export const rowsOf = (listed: string) => sql<LedgerRow & { n: string }>`
+/** The rows that `listed` (n, kind, row_id) names, where they still are; with `own` only those of this transaction. */
+export function rowsOf(listed: string, own = false) {
+  const written = own ? sql`AND r.xmin = pg_current_xact_id()::xid` : sql``
+  return sql<LedgerRow & { n: string }>`
   SELECT l.n, l.kind, l.row_id, ${auditParts} FROM ${sql.ref(listed)} AS l
-    JOIN audit_log AS r ON r.id = l.row_id WHERE l.kind = 'audit'
+    JOIN audit_log AS r ON r.id = l.row_id WHERE l.kind = 'audit' ${written}
   UNION ALL
   SELECT l.n, l.kind, l.row_id, ${punchParts} FROM ${sql.ref(listed)} AS l
-    JOIN attendance AS r ON r.id = l.row_id WHERE l.kind = 'punch'`
+    JOIN attendance AS r ON r.id = l.row_id JOIN decisions AS d ON d.id = r.decision_id
+    WHERE l.kind = 'punch' ${written}`
+}
 
 /** What says nothing of the personal part without the salt. */
 export function commitmentTo({ personal, salt }: Pick<LedgerRow, 'personal' | 'salt'>): Buffer {
@@ -72,4 +80,9 @@ export function macOf(
     .update(`\n${entry.seq} ${entry.kind} ${entry.rowId}\n`)
     .update(entry.digest)
     .digest()
+}
+
+/** What an audit row lets go, as its open part says. */
+export function releasedBy(open: string): Released | null {
+  return (JSON.parse(open) as { released: Released | null }).released
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
+import { appendFile, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../shared/log.ts'
 
@@ -14,8 +14,9 @@ export interface Head {
  * is a whole chain. Written at most half a second after a commit, so that a check-in does not wait for one more file.
  */
 export interface HeadStore {
+  /** Undefined before the first one. Rejects with a sentence when its file is damaged. */
   read(): Promise<Head | undefined>
-  /** The heads that were exported day by day. */
+  /** The heads that were exported day by day. Rejects with a sentence when their file is damaged. */
   exported(): Promise<(Head & { date: string })[]>
   moved(head: Head): void
   /** From now on the head of the database is not believed, and not written. */
@@ -27,7 +28,13 @@ export interface HeadStore {
 
 const WRITE_AFTER_MS = 500
 
-export function openHeadStore(keyFolder: string, headsFile: string, log: Logger): HeadStore {
+/** `holds` tells whether the database's ledger has this very entry. */
+export function openHeadStore(
+  keyFolder: string,
+  headsFile: string,
+  log: Logger,
+  holds: (head: Head) => Promise<boolean>,
+): HeadStore {
   const path = join(keyFolder, 'ledger-head.json')
   let newest: Head | undefined
   let timer: NodeJS.Timeout | undefined
@@ -39,9 +46,11 @@ export function openHeadStore(keyFolder: string, headsFile: string, log: Logger)
       return JSON.parse(await readFile(path, 'utf8')) as Head
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw new Error(`The file ${path} cannot be read. Restore it from a backup of the keys.`, {
-        cause: error,
-      })
+      throw new Error(
+        `The file ${path}, which tells where the ledger ends, is damaged. What was cut off the end since the last head of ` +
+          `${headsFile} cannot be told.`,
+        { cause: error },
+      )
     }
   }
 
@@ -49,6 +58,8 @@ export function openHeadStore(keyFolder: string, headsFile: string, log: Logger)
     const half = `${path}.${randomUUID()}.part`
     await writeFile(half, JSON.stringify(head), { mode: 0o600, flush: true })
     await rename(half, path)
+    const folder = await open(keyFolder, 'r')
+    await folder.sync().finally(() => folder.close())
   }
 
   function writeSoon(): void {
@@ -65,6 +76,15 @@ export function openHeadStore(keyFolder: string, headsFile: string, log: Logger)
       try {
         // Another process of the server may have entered more.
         const known = await read()
+        // The end may have been cut off under this very server: then what it entered since must not cover it up.
+        if (known && !(await holds(known))) {
+          trusted = false
+          log.error(
+            { outside: known.seq },
+            'the ledger no longer holds its last known entry. Run: rollcall verify',
+          )
+          return
+        }
         if (!known || known.seq < head.seq) await write(head)
         if (newest === head) newest = undefined
       } catch (error) {
@@ -81,10 +101,17 @@ export function openHeadStore(keyFolder: string, headsFile: string, log: Logger)
         if (error.code === 'ENOENT') return ''
         throw error
       })
-      return text
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line))
+      const lines = text.split('\n').filter(Boolean)
+      return lines.map((line, index) => {
+        try {
+          return JSON.parse(line)
+        } catch (error) {
+          throw new Error(
+            `Line ${index + 1} of ${headsFile} is damaged. Put back the file's copy, or take that line out.`,
+            { cause: error },
+          )
+        }
+      })
     },
     moved(head) {
       if (!newest || newest.seq < head.seq) newest = head

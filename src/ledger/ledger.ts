@@ -2,8 +2,16 @@ import { sql } from 'kysely'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Logger } from '../shared/log.ts'
-import { commitmentTo, digestOf, type LedgerRow, macOf, type Released, rowsOf } from './entries.ts'
-import { type Head, openHeadStore } from './heads.ts'
+import {
+  commitmentTo,
+  digestOf,
+  type LedgerRow,
+  macOf,
+  type Released,
+  releasedBy,
+  rowsOf,
+} from './entries.ts'
+import { type Head, type HeadStore, openHeadStore } from './heads.ts'
 import { type Verified, verifyLedger } from './verify.ts'
 
 /** Who makes a change, and how it reached the server. */
@@ -61,16 +69,16 @@ interface LedgerDeps {
  */
 export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
   const { db, clock, log, key } = deps
-  const heads = openHeadStore(deps.keyFolder, deps.headsFile, log)
+  const heads = openHeadStore(deps.keyFolder, deps.headsFile, log, (head) => holds(db, head))
 
   const change =
-    (author?: Author): Change =>
+    (author?: Author, adopting = false): Change =>
     async (work) => {
       let head: Head | undefined
       const result = await db.transaction().execute(async (trx) => {
         if (author) await tellAuthor(trx, author, clock.now())
         const done = await work(trx)
-        head = await enter(trx, key)
+        head = await enter(trx, key, adopting)
         return done
       })
       if (head) heads.moved(head)
@@ -82,7 +90,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     punches: change(),
     verify: () => verifyLedger(db, key, heads),
     async accept(author, reason) {
-      const known = await heads.read()
+      const known = await heads.read().catch(() => undefined)
       const accepted = await headOf(db)
       await change(author)((trx) =>
         note(trx, {
@@ -97,15 +105,7 @@ export async function openLedger(deps: LedgerDeps): Promise<Ledger> {
     close: () => heads.close(),
   }
 
-  const known = await heads.read()
-  if (known === undefined) await adopt(db, ledger)
-  else if (!(await holds(db, known))) {
-    heads.distrust()
-    log.error(
-      { outside: known.seq },
-      'the ledger in the database does not hold its last known entry: it was cut, or this is an older database. Run: rollcall verify',
-    )
-  }
+  await begin(db, heads, change(serverAuthor, true), log)
   return ledger
 }
 
@@ -119,7 +119,7 @@ async function tellAuthor(trx: DatabaseTransaction, author: Author, at: Date): P
  * Enters what the transaction has written, in the order in which it was. Last of all in it: whoever has the head waits
  * for nobody else.
  */
-async function enter(trx: DatabaseTransaction, key: Buffer): Promise<Head | undefined> {
+async function enter(trx: DatabaseTransaction, key: Buffer, adopting: boolean): Promise<Head | undefined> {
   const { rows } = await sql<LedgerRow & { seq: string; head: Buffer }>`
     WITH head AS MATERIALIZED (
       SELECT seq, mac FROM ledger_head WHERE current_setting('rollcall.entries', true) <> '' FOR UPDATE
@@ -128,9 +128,13 @@ async function enter(trx: DatabaseTransaction, key: Buffer): Promise<Head | unde
       FROM unnest(string_to_array(rtrim(current_setting('rollcall.entries', true), ','), ','))
         WITH ORDINALITY AS entries (entry, n),
         generate_series(split_part(entry, ' ', 2)::bigint, split_part(entry, ' ', 3)::bigint) AS row_id
-    ), found AS (${rowsOf('listed')})
+    ), found AS (${rowsOf('listed', !adopting)})
     SELECT head.seq, head.mac AS head, found.* FROM head CROSS JOIN found ORDER BY found.n`.execute(trx)
   if (rows.length === 0) return undefined
+  const own = lettingGo.get(trx)
+  for (const row of rows)
+    if (row.kind === 'audit' && releasedBy(row.open) && row.row_id !== own)
+      throw new Error(`the audit row ${row.row_id} lets others go, and nobody here wrote it`)
   let { seq, mac } = { seq: BigInt(rows[0]!.seq), mac: rows[0]!.head }
   const entries = rows.map((row) => {
     const commitment = commitmentTo(row)
@@ -152,17 +156,22 @@ async function enter(trx: DatabaseTransaction, key: Buffer): Promise<Head | unde
 }
 
 /** An act that changes no row of its own, such as an export. Inside a Change. Returns the audit row's number. */
-export async function note(
-  trx: DatabaseTransaction,
-  act: {
-    action: string
-    subject_kind: string
-    subject?: string | null
-    details?: Record<string, unknown>
-    released?: Released
-  },
-): Promise<number> {
-  const { action, subject_kind, subject = null, details = {}, released } = act
+export function note(trx: DatabaseTransaction, act: Act): Promise<number> {
+  return write(trx, act)
+}
+
+interface Act {
+  action: string
+  subject_kind: string
+  subject?: string | null
+  details?: Record<string, unknown>
+}
+
+/** The audit row with which each open transaction lets others go: only what the program wrote itself may. */
+const lettingGo = new WeakMap<DatabaseTransaction, string>()
+
+async function write(trx: DatabaseTransaction, act: Act, released?: Released): Promise<number> {
+  const { action, subject_kind, subject = null, details = {} } = act
   const { rows } = await sql<{
     id: string
   }>`SELECT audit_write(${action}::text, ${subject_kind}::text, ${subject}::text,
@@ -199,16 +208,12 @@ export async function release(
     .where('subject', '=', employeeId)
     .returning('id')
     .execute()
-  await note(trx, {
-    action,
-    subject_kind: 'employees',
-    details,
-    released: { punches, audits: forgotten.map(({ id }) => Number(id)) },
-  })
+  const released = { punches, audits: forgotten.map(({ id }) => Number(id)) }
+  lettingGo.set(trx, String(await write(trx, { action, subject_kind: 'employees', details }, released)))
 }
 
 /** Kinds of subjects that are people's employee_id. */
-const aboutPeople = ['employees', 'consents', 'samples', 'face_templates', 'attendance', 'erasures']
+const aboutPeople = ['employees', 'consents', 'samples', 'face_templates', 'attendance']
 
 async function headOf(db: Database): Promise<Head> {
   const { seq, mac } = await db.selectFrom('ledger_head').select(['seq', 'mac']).executeTakeFirstOrThrow()
@@ -217,6 +222,7 @@ async function headOf(db: Database): Promise<Head> {
 
 /** Whether the database's ledger holds this very entry. */
 async function holds(db: Database, head: Head): Promise<boolean> {
+  if (head.seq === 0) return true
   const row = await db
     .selectFrom('ledger')
     .select('mac')
@@ -225,23 +231,42 @@ async function holds(db: Database, head: Head): Promise<boolean> {
   return row !== undefined && Buffer.from(row.mac).toString('hex') === head.mac
 }
 
+/** What a start finds: nothing yet, or the head that was kept. */
+async function begin(db: Database, heads: HeadStore, adopt: Change, log: Logger): Promise<void> {
+  const distrust = (what: string) => {
+    heads.distrust()
+    log.error(`${what} Run: rollcall verify`)
+  }
+  let known: Head | undefined
+  try {
+    known = await heads.read()
+  } catch (error) {
+    return distrust((error as Error).message)
+  }
+  if (known) {
+    if (!(await holds(db, known)))
+      distrust(
+        `The ledger in the database does not hold entry ${known.seq}, its last known one: it was cut, or this is an older database.`,
+      )
+  } else if ((await headOf(db)).seq > 0) {
+    distrust('The head of the ledger, which is kept beside the keys, is missing.')
+  } else {
+    await adoptPunches(db, adopt)
+    await heads.accept(await headOf(db))
+  }
+}
+
 /** Enters the punches of a database that is older than the ledger. */
-async function adopt(db: Database, ledger: Ledger): Promise<void> {
-  const { seq } = await headOf(db)
-  if (seq > 0) return
+async function adoptPunches(db: Database, adopt: Change): Promise<void> {
   const { punches } = await db
     .selectFrom('attendance')
     .select(({ fn }) => fn.countAll<string>().as('punches'))
     .executeTakeFirstOrThrow()
   if (Number(punches) === 0) return
-  await ledger.by(serverAuthor)(async (trx) => {
+  await adopt(async (trx) => {
     // Only one of several servers that start at once; the others find it done.
-    const { seq: now } = await trx
-      .selectFrom('ledger_head')
-      .select('seq')
-      .forUpdate()
-      .executeTakeFirstOrThrow()
-    if (Number(now) > 0) return
+    const { seq } = await trx.selectFrom('ledger_head').select('seq').forUpdate().executeTakeFirstOrThrow()
+    if (Number(seq) > 0) return
     await sql`SET LOCAL statement_timeout = 0`.execute(trx)
     await sql`SELECT set_config('rollcall.entries', string_agg(format('punch %s %s,', id, id), '' ORDER BY id), true)
       FROM attendance`.execute(trx)

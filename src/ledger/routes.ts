@@ -46,7 +46,7 @@ const verifiedSchema = z
         seq: z.int().nullable(),
         kind: z.enum(['audit', 'punch']),
         row_id: z.int().nullable(),
-        what: z.enum(['changed', 'removed', 'inserted', 'chain_broken', 'cut_off']),
+        what: z.enum(['changed', 'removed', 'inserted', 'chain_broken', 'cut_off', 'unguarded']),
         message: z.string(),
       }),
     ),

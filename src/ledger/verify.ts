@@ -6,7 +6,7 @@ import {
   type EntryKind,
   type LedgerRow,
   macOf,
-  type Released,
+  releasedBy,
   rowsOf,
 } from './entries.ts'
 import type { Head, HeadStore } from './heads.ts'
@@ -17,7 +17,7 @@ export interface Fault {
   seq: number | null
   kind: EntryKind
   row_id: number | null
-  what: 'changed' | 'removed' | 'inserted' | 'chain_broken' | 'cut_off'
+  what: 'changed' | 'removed' | 'inserted' | 'chain_broken' | 'cut_off' | 'unguarded'
   message: string
 }
 
@@ -34,16 +34,34 @@ const MAX_FAULTS = 20
 /** See `Ledger.verify`. Reads everything in one snapshot, a page at a time. */
 export async function verifyLedger(db: Database, key: Buffer, heads: HeadStore): Promise<Verified> {
   // First of all: what is entered after it only makes the database longer.
-  const outside = [...(await heads.exported()), await heads.read()].filter((head) => head !== undefined)
+  const { outside, faults } = await readOutside(heads)
   return db
     .transaction()
     .setIsolationLevel('repeatable read')
     .execute(async (trx) => {
       await sql`SET TRANSACTION READ ONLY`.execute(trx)
       await sql`SET LOCAL statement_timeout = 0`.execute(trx)
-      return inSnapshot(trx, key, outside)
+      const verified = await inSnapshot(trx, key, outside)
+      return { ...verified, faults: [...faults, ...verified.faults].slice(0, MAX_FAULTS) }
     })
 }
+
+/** The heads that are kept outside the database. */
+async function readOutside(heads: HeadStore): Promise<{ outside: Head[]; faults: Fault[] }> {
+  const exported = await heads.exported()
+  try {
+    const newest = await heads.read()
+    return {
+      outside: newest ? [...exported, newest] : exported,
+      faults: newest ? [] : [cutOff(0, missingHead)],
+    }
+  } catch (error) {
+    return { outside: exported, faults: [cutOff(0, (error as Error).message)] }
+  }
+}
+
+const missingHead =
+  'The head of the ledger, which is kept beside the keys, is missing: what was cut off its end cannot be told.'
 
 interface Entry {
   seq: string
@@ -93,7 +111,8 @@ async function inSnapshot(db: Database, key: Buffer, outside: Head[]): Promise<V
       }
       const row = rows.get(keyOf(entry))
       const fault = compare(entry, row)
-      if (fault) missing.set(keyOf(entry), { ...at, ...fault })
+      if (fault?.mayBeReleased) missing.set(keyOf(entry), { ...at, what: fault.what, message: fault.message })
+      else if (fault) faults.push({ ...at, what: fault.what, message: fault.message })
       if (row && !fault && entry.kind === 'audit' && chained) letGo(row.open, released)
       if (macs.has(number)) macs.set(number, entry.mac.toString('hex'))
       seq = BigInt(entry.seq)
@@ -102,12 +121,12 @@ async function inSnapshot(db: Database, key: Buffer, outside: Head[]): Promise<V
   }
 
   for (const [name, fault] of missing) if (!released.has(name)) faults.push(fault)
-  faults.push(...(await notEntered(db)))
+  faults.push(...(await notEntered(db)), ...(await unguarded(db)))
   const head = await db.selectFrom('ledger_head').select(['seq', 'mac']).executeTakeFirstOrThrow()
   if (BigInt(head.seq) !== seq || !Buffer.from(head.mac).equals(mac))
     faults.push(cutOff(Number(seq), `The ledger ends with entry ${seq}, but its head is entry ${head.seq}.`))
   for (const { seq: number, mac: known } of outside)
-    if (macs.get(number) !== known) {
+    if (number > 0 && macs.get(number) !== known) {
       const message =
         number > seq
           ? `The ledger ends with entry ${seq}, but entry ${number} was written: what came after entry ${seq} was cut off, or an older database was put in its place.`
@@ -137,20 +156,31 @@ async function rowsByKey(db: Database, entries: Entry[]): Promise<Map<string, Le
 
 const keyOf = ({ kind, row_id }: { kind: EntryKind; row_id: string }) => `${kind} ${row_id}`
 
-function compare(entry: Entry, row: LedgerRow | undefined): Pick<Fault, 'what' | 'message'> | undefined {
-  const name = `${entry.kind === 'punch' ? 'punch' : 'audit row'} ${entry.row_id} (entry ${entry.seq})`
-  if (!row) return { what: 'removed', message: `The ${name} was removed.` }
-  if (!digestOf(row.open, entry.commitment).equals(entry.digest))
-    return { what: 'changed', message: `The ${name} was changed.` }
-  if (row.salt === null) return { what: 'changed', message: `What the ${name} says was removed.` }
-  if (!commitmentTo(row).equals(entry.commitment))
-    return { what: 'changed', message: `The ${name} was changed.` }
+/**
+ * How a row differs from its entry. A later entry may have let it go, but only as letting go leaves it: a punch that is
+ * not there, an audit row without its personal part. A number that was let go is no place for another row.
+ */
+function compare(
+  entry: Entry,
+  row: LedgerRow | undefined,
+): (Pick<Fault, 'what' | 'message'> & { mayBeReleased: boolean }) | undefined {
+  const punch = entry.kind === 'punch'
+  const name = `${punch ? 'punch' : 'audit row'} ${entry.row_id} (entry ${entry.seq})`
+  const changed = { what: 'changed' as const, message: `The ${name} was changed.`, mayBeReleased: false }
+  if (!row) return { what: 'removed', message: `The ${name} was removed.`, mayBeReleased: punch }
+  if (!digestOf(row.open, entry.commitment).equals(entry.digest)) return changed
+  if (!punch && row.salt === null && row.personal === forgotten)
+    return { what: 'changed', message: `What the ${name} says was removed.`, mayBeReleased: true }
+  if (row.salt === null || !commitmentTo(row).equals(entry.commitment)) return changed
   return undefined
 }
 
+/** The personal part of an audit row of which nothing is left. */
+const forgotten = '{"details": null, "subject": null}'
+
 /** Only rows that are themselves as they were entered may let others go. */
 function letGo(open: string, released: Set<string>): void {
-  const { released: rows } = JSON.parse(open) as { released: Released | null }
+  const rows = releasedBy(open)
   for (const id of rows?.punches ?? []) released.add(`punch ${id}`)
   for (const id of rows?.audits ?? []) released.add(`audit ${id}`)
 }
@@ -174,6 +204,40 @@ async function notEntered(db: Database): Promise<Fault[]> {
         ? `The punch ${row_id} was put in by hand: it was never entered into the ledger.`
         : `The audit row ${row_id} tells of a change by hand: it was never entered into the ledger.`,
   }))
+}
+
+/** The tables whose changes are written down. */
+const audited = [
+  'api_keys',
+  'calibrations',
+  'consents',
+  'devices',
+  'employees',
+  'face_templates',
+  'pairing_codes',
+  'samples',
+  'sites',
+  'users',
+]
+
+/** What keeps changes from being written down: triggers that are off or strange, settings that silence them. */
+async function unguarded(db: Database): Promise<Fault[]> {
+  const { rows } = await sql<{ message: string }>`
+    SELECT format('The trigger that writes changes of %s down is off or missing.', name) AS message
+      FROM unnest(${audited}::text[]) AS name
+      WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = name::regclass AND tgname = 'audit' AND tgenabled = 'O')
+    UNION ALL
+    SELECT 'The trigger that lists punches for the ledger is off or missing.'
+      WHERE NOT EXISTS (SELECT FROM pg_trigger
+        WHERE tgrelid = 'attendance'::regclass AND tgname = 'ledger' AND tgenabled = 'O')
+    UNION ALL
+    SELECT format('The table %s has a trigger that this program did not make: %s.', tgrelid::regclass, tgname)
+      FROM pg_trigger WHERE NOT tgisinternal AND tgname NOT IN ('audit', 'ledger', 'attendance_is_final', 'decisions_are_final')
+    UNION ALL
+    SELECT format('A role or a database has a setting of its own for the ledger: %s.', setconfig)
+      FROM pg_db_role_setting WHERE setconfig::text LIKE '%rollcall.%'
+    ORDER BY 1`.execute(db)
+  return rows.map(({ message }) => ({ seq: null, kind: 'audit', row_id: null, what: 'unguarded', message }))
 }
 
 function cutOff(seq: number, message: string): Fault {

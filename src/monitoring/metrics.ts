@@ -1,14 +1,20 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { sql } from 'kysely'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { z } from 'zod'
 import type { Database } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Gallery } from '../gallery/gallery.ts'
+import type { Clock } from '../shared/clock.ts'
+import type { Config } from '../shared/config.ts'
 import { type App, problems } from '../shared/http.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import type { HealthState } from './probe.ts'
 
 interface MetricsDeps {
+  config: Pick<Config, 'BACKUP_DIR' | 'DATA_DIR'>
+  clock: Clock
   db: Database
   engine: FaceEngine
   gallery: Gallery
@@ -102,7 +108,8 @@ function countChecks(app: App, registers: Registry[]): void {
   })
 }
 
-function gaugeParts(registers: Registry[], { db, engine, gallery, queue, health }: MetricsDeps): void {
+function gaugeParts(registers: Registry[], deps: MetricsDeps): void {
+  const { db, engine, gallery, queue, health } = deps
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name: `rollcall_${name}`,
@@ -122,6 +129,14 @@ function gaugeParts(registers: Registry[], { db, engine, gallery, queue, health 
   gauge('gallery_people', 'People who can be recognised', () => gallery.people)
   gauge('gallery_templates', 'Templates held for the search', () => gallery.templates)
   new Gauge({
+    name: 'rollcall_backup_age_seconds',
+    help: 'Time since the newest backup in BACKUP_DIR was made; +Inf without one',
+    registers,
+    async collect() {
+      this.set(await backupAgeSeconds(deps))
+    },
+  })
+  new Gauge({
     name: 'rollcall_devices',
     help: 'Kiosks by whether they are active',
     labelNames: ['state'],
@@ -134,4 +149,20 @@ function gaugeParts(registers: Registry[], { db, engine, gallery, queue, health 
       this.set({ state: 'inactive' }, rows[0]!.inactive)
     },
   })
+}
+
+async function backupAgeSeconds({ config, clock }: MetricsDeps): Promise<number> {
+  const folder = config.BACKUP_DIR ?? join(config.DATA_DIR, 'backups')
+  const names = await readdir(folder).catch(() => [])
+  const times = names
+    .filter((name) => name.endsWith('.zip'))
+    // Gone in between: an old one that the new one takes the place of.
+    .map((name) =>
+      stat(join(folder, name)).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    )
+  const newest = Math.max(0, ...(await Promise.all(times)))
+  return newest === 0 ? Number.POSITIVE_INFINITY : Math.max(0, (clock.now().getTime() - newest) / 1000)
 }

@@ -13,12 +13,15 @@ interface HealthDeps {
   deviceAuth: 'paired' | 'open'
 }
 
-/** GET /health, which reads the last known state and asks nobody, and its short forms for load balancers. */
+/**
+ * GET /health, which reads the last known state and asks nobody, and its short forms for load balancers. All are cheap,
+ * and never refused for coming too often: a healthy server would be taken for one that is not.
+ */
 export function healthRoutes(app: App, deps: HealthDeps): void {
   app.get(
     '/health',
     {
-      config: { access: 'public' },
+      config: { access: 'public', rateLimit: false },
       schema: {
         tags: ['Health'],
         summary: 'State of the server and its parts; 503 when it cannot do its work',
@@ -45,7 +48,7 @@ export function healthRoutes(app: App, deps: HealthDeps): void {
     app.get(
       url,
       {
-        config: { access: 'public' },
+        config: { access: 'public', rateLimit: false },
         schema: {
           tags: ['Health'],
           summary: 'The database answers now, and a face was embedded within the last seconds; 503 when not',

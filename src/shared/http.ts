@@ -160,7 +160,12 @@ function unknownRoute(): AppError {
   return new AppError('not_found', 'There is no such route.')
 }
 
-function problemOf(error: AppError, requestId: string, elapsedMs: number): z.input<typeof problemSchema> {
+/** The body that tells of a refusal. */
+export function problemOf(
+  error: AppError,
+  requestId: string,
+  elapsedMs: number,
+): z.input<typeof problemSchema> {
   const { code, message } = error
   return {
     ...error.details,

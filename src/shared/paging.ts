@@ -26,11 +26,22 @@ export function setPageHeaders(
   total: number,
 ): void {
   const { limit, skip } = page
+  const last = lastSkip(page, total)
   const links = [pageLink(request.url, limit, 0, 'first')]
-  if (skip > 0) links.push(pageLink(request.url, limit, Math.max(0, skip - limit), 'prev'))
+  // Behind the end of the list, the page before is the last one that has entries.
+  const previous = Math.min(Math.max(0, skip - limit), last)
+  if (skip > 0) links.push(pageLink(request.url, limit, previous, 'prev'))
   if (skip + limit < total) links.push(pageLink(request.url, limit, skip + limit, 'next'))
-  links.push(pageLink(request.url, limit, lastSkip(page, total), 'last'))
+  links.push(pageLink(request.url, limit, last, 'last'))
   reply.header('x-total-count', String(total)).header('link', links.join(', '))
+}
+
+/** Answers a list that has no pages, and tells the same of it: how long it is, and that this is all. */
+export function wholeList<T>(request: FastifyRequest, reply: FastifyReply, list: T[]): T[] {
+  const { pathname, search } = new URL(request.url, 'http://localhost')
+  const links = ['first', 'last'].map((relation) => `<${pathname}${search}>; rel="${relation}"`)
+  reply.header('x-total-count', String(list.length)).header('link', links.join(', '))
+  return list
 }
 
 /** Counted from the page that was asked for, so that following `next` ends at `last`. */

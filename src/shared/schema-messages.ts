@@ -19,8 +19,10 @@ z.config({
       case 'invalid_value':
         return `must be ${issue.values.map(String).join(' or ')}`
       case 'too_big':
+        if (issue.origin === 'array') return `must have at most ${entries(issue.maximum)}`
         return `must be ${issue.inclusive === false ? 'below' : 'at most'} ${issue.maximum}${issue.origin === 'string' ? ' characters long' : ''}`
       case 'too_small':
+        if (issue.origin === 'array') return `must have at least ${entries(issue.minimum)}`
         return `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}${issue.origin === 'string' ? ' characters long' : ''}`
       case 'invalid_format':
         return issue.format === 'datetime'
@@ -35,3 +37,7 @@ z.config({
     }
   },
 })
+
+function entries(count: number | bigint): string {
+  return Number(count) === 1 ? 'one entry' : `${count} entries`
+}

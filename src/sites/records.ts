@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { codeOf } from '../database/errors.ts'
-import { hasWords, plain, sortedBy } from '../database/lists.ts'
+import { hasWords, isSameText, plain, sortedBy } from '../database/lists.ts'
 import type { Database } from '../database/tables.ts'
 import type { Change } from '../ledger/ledger.ts'
 import { invalidField } from '../shared/http.ts'
@@ -47,14 +47,15 @@ export async function createSite(
   now: Date,
 ): Promise<Site | undefined> {
   await requireKnownZone(db, site.time_zone)
-  return change((trx) =>
-    trx
+  return change(async (trx) => {
+    if (await isTaken(trx, site.name)) return undefined
+    return trx
       .insertInto('sites')
       .values({ ...site, created_at: now, updated_at: now })
       .onConflict((conflict) => conflict.column('name').doNothing())
       .returning(columns)
-      .executeTakeFirst(),
-  )
+      .executeTakeFirst()
+  })
 }
 
 export type SiteUpdate =
@@ -119,11 +120,12 @@ export async function deleteSite(
 const FOREIGN_KEY_VIOLATION = '23503'
 const INVALID_PARAMETER = '22023'
 
-async function isTaken(db: Database, name: string, exceptId: number): Promise<boolean> {
+/** Names that differ by case or accents alone are the same to whoever reads or types them. */
+async function isTaken(db: Database, name: string, exceptId = 0): Promise<boolean> {
   const other = await db
     .selectFrom('sites')
     .select('id')
-    .where('name', '=', name)
+    .where(isSameText(sql`name`, name))
     .where('id', '!=', exceptId)
     .executeTakeFirst()
   return other !== undefined

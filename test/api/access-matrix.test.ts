@@ -1,11 +1,19 @@
 import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { type JWTPayload, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ZipFile } from 'yazl'
+import type { Role } from '../../src/access/permissions.ts'
 import { deriveKey } from '../../src/access/secret.ts'
 import { hashToken } from '../../src/access/tokens.ts'
+import type { Database } from '../../src/database/tables.ts'
+import { examples } from '../../src/openapi-examples.ts'
+import { portrait } from '../face/portraits.ts'
 import {
   form,
   kioskHeaders,
+  recordPunch,
   registerKiosk,
   rowCounts,
   secret,
@@ -224,11 +232,11 @@ async function call(
 const guardCodes: Record<number, string> = { 401: 'not_signed_in', 403: 'forbidden' }
 
 let keys = 0
-async function keyWith(...scopes: string[]): Promise<Headers> {
+async function keyWith(db: Database, ...scopes: string[]): Promise<Headers> {
   const key = `rollcall_api_${++keys}`
-  const owners = running.db.selectFrom('users').select('id').where('role', '=', 'owner')
+  const owners = db.selectFrom('users').select('id').where('role', '=', 'owner')
   const maker = await owners.executeTakeFirstOrThrow()
-  await running.db
+  await db
     .insertInto('api_keys')
     .values({
       name: key,
@@ -274,8 +282,8 @@ describe('who may call what', () => {
     for (const operation of operations) {
       const permission = permissionOf(operation) ?? 'unknown'
       const needed = [permission, ...(alsoAsksFor[operation.name] ?? [])]
-      const fitting = scopes.includes(permission) ? await keyWith(...needed) : undefined
-      const others = await keyWith(...scopes.filter((scope) => scope !== permission))
+      const fitting = scopes.includes(permission) ? await keyWith(running.db, ...needed) : undefined
+      const others = await keyWith(running.db, ...scopes.filter((scope) => scope !== permission))
       const may = mayPass[permission] ?? []
       const all: [string, Headers, string][] = Object.entries(callers).map(([who, headers]) => [
         who,
@@ -340,8 +348,8 @@ describe('who may call what', () => {
       (await running.app.inject({ method: 'DELETE', url, headers })).statusCode
     for (const role of ['viewer', 'manager', 'hr', 'admin'] as const)
       expect(await statusOf(await signIn(running.db, role))).toBe(403)
-    expect(await statusOf(await keyWith('employees:write'))).toBe(403)
-    expect(await statusOf(await keyWith('employees:write', 'employees:purge'))).toBe(404)
+    expect(await statusOf(await keyWith(running.db, 'employees:write'))).toBe(403)
+    expect(await statusOf(await keyWith(running.db, 'employees:write', 'employees:purge'))).toBe(404)
     expect(await statusOf(await signIn(running.db, 'owner'))).toBe(404)
   })
 
@@ -378,6 +386,259 @@ describe('who may call what', () => {
       })
     }
   })
+})
+
+/** How an operation ends for everybody who may call it, with a body that is taken and of things that are there. */
+const endsWith: Record<string, number> = {
+  'POST /api/v1/sites': 201,
+  'POST /api/v1/employees': 201,
+  'POST /api/v1/employees/{employee_id}/consent': 201,
+  'POST /api/v1/auth/users': 201,
+  'POST /api/v1/auth/users/{id}/reset-link': 201,
+  'POST /api/v1/auth/api-keys': 201,
+  'POST /api/v1/devices/register': 201,
+  'POST /api/v1/devices/{device_id}/pair': 201,
+  'POST /api/v1/devices/{device_id}/commands': 201,
+  'POST /api/v1/attendance/manual': 201,
+  'POST /api/v1/attendance/{id}/correct': 201,
+  // Nobody is let in by a password, a link or a code that is made up.
+  'POST /api/v1/auth/login': 401,
+  'POST /api/v1/auth/password': 401,
+  'POST /api/v1/auth/totp': 401,
+  'DELETE /api/v1/auth/totp': 401,
+  'POST /api/v1/auth/refresh': 401,
+  'POST /api/v1/auth/setup': 403,
+  'POST /api/v1/auth/reset': 403,
+  'POST /api/v1/devices/pair': 403,
+  // Nothing was begun that could be confirmed.
+  'POST /api/v1/auth/totp/confirm': 422,
+}
+
+describe('what those are answered who may call', () => {
+  const department = 'Any'
+  let company: TestApp
+  let face: Buffer
+  let punch: number
+  beforeAll(async () => {
+    const network = { browse: async () => [], answers: async () => false }
+    company = await testApp({ network }, { DISCOVERY: 'true', SCAN_NETWORKS: '192.168.1.0/30' })
+    face = await portrait('blonde')
+    await company.db.updateTable('sites').set({ keep_pictures: true }).execute()
+    await person('ANN', face)
+    await registerKiosk(company, 'GATE')
+    punch = (await asOwner('POST', '/attendance/check', form({ image: face, device_id: 'GATE' })))
+      .attendance_id
+  })
+  afterAll(() => company.close())
+
+  let made = 0
+  const fresh = (what: string) => `${what}_${++made}`
+
+  async function asOwner(method: Operation['method'], path: string, payload?: object) {
+    const answer = await company.app.inject({ method, url: `/api/v1${path}`, ...(payload && { payload }) })
+    if (answer.statusCode >= 300) throw new Error(`the test's own preparation failed: ${answer.body}`)
+    return answer.json()
+  }
+  async function person(id = fresh('P'), photo?: Buffer) {
+    await asOwner('POST', '/employees', { name: id, employee_id: id, department })
+    await asOwner('POST', `/employees/${id}/consent`, { text_version: '1' })
+    return {
+      employee_id: id,
+      enrolled: photo && (await asOwner('POST', `/employees/${id}/upload-photo`, form({ photo }))),
+    }
+  }
+  async function kiosk() {
+    const device_id = fresh('K')
+    await registerKiosk(company, device_id)
+    return { device_id }
+  }
+  const user = async () => {
+    const { user } = await asOwner('POST', '/auth/users', { username: fresh('user'), role: 'viewer' })
+    return { id: user.id }
+  }
+  const site = async () => ({ site_id: (await asOwner('POST', '/sites', { name: fresh('Site') })).id })
+  const punchOf = async () => ({ id: await recordPunch(company.db, 'ANN', 'GATE') })
+  const sessionOf = ({ authorization = '' }: Headers) =>
+    JSON.parse(Buffer.from(authorization.split('.')[1] ?? '', 'base64url').toString()).sid
+
+  type Made = Record<string, unknown>
+  /** What stands in the path and the body where the same cannot be done twice, or needs something that is there. */
+  const given: Record<string, (headers: Headers) => Promise<{ path?: Made; body?: Made; query?: string }>> = {
+    'DELETE /api/v1/auth/sessions/{session_id}': async (headers) => ({
+      path: { session_id: sessionOf(headers) },
+    }),
+    'GET /api/v1/auth/users/{id}': async () => ({ path: await user() }),
+    'POST /api/v1/auth/users': async () => ({ body: { username: fresh('user') } }),
+    'PATCH /api/v1/auth/users/{id}': async () => ({ path: await user() }),
+    'DELETE /api/v1/auth/users/{id}': async () => ({ path: await user() }),
+    'POST /api/v1/auth/users/{id}/reset-link': async () => ({ path: await user() }),
+    'DELETE /api/v1/auth/users/{id}/sessions': async () => ({ path: await user() }),
+    'DELETE /api/v1/auth/api-keys/{id}': async () => ({
+      path: { id: (await asOwner('POST', '/auth/api-keys', { name: 'K', scopes: ['sites:read'] })).id },
+    }),
+    'POST /api/v1/sites': async () => ({ body: { name: fresh('Site') } }),
+    'PUT /api/v1/sites/{site_id}': async () => ({ path: await site(), body: { name: fresh('Site') } }),
+    'PATCH /api/v1/sites/{site_id}': async () => ({ path: await site() }),
+    'DELETE /api/v1/sites/{site_id}': async () => ({ path: await site() }),
+    'POST /api/v1/employees': async () => ({ body: { employee_id: fresh('P') } }),
+    'PUT /api/v1/employees/{employee_id}': async () => ({ path: await person() }),
+    'PATCH /api/v1/employees/{employee_id}': async () => ({ path: await person() }),
+    'DELETE /api/v1/employees/{employee_id}': async () => ({ path: await person() }),
+    'POST /api/v1/employees/{employee_id}/deactivate': async () => ({ path: await person() }),
+    'POST /api/v1/employees/{employee_id}/erase': async () => ({ path: await person() }),
+    'DELETE /api/v1/employees/{employee_id}/consent': async () => ({ path: await person() }),
+    'DELETE /api/v1/employees/{employee_id}/photos/{photo_id}': async () => {
+      const { employee_id, enrolled } = await person(undefined, face)
+      return { path: { employee_id, photo_id: enrolled.photo_id } }
+    },
+    'DELETE /api/v1/employees/{employee_id}/templates/{template_id}': async () => {
+      const { employee_id, enrolled } = await person(undefined, face)
+      return { path: { employee_id, template_id: enrolled.template_id } }
+    },
+    'POST /api/v1/devices/register': async () => ({ body: { device_id: fresh('K') } }),
+    'PUT /api/v1/devices/{device_id}': async () => ({ path: await kiosk() }),
+    'DELETE /api/v1/devices/{device_id}': async () => ({ path: await kiosk() }),
+    'POST /api/v1/devices/{device_id}/pair': async () => ({ path: await kiosk() }),
+    'POST /api/v1/devices/{device_id}/rotate-key': async () => ({ path: await kiosk() }),
+    'DELETE /api/v1/devices/{device_id}/key': async () => ({ path: await kiosk() }),
+    'POST /api/v1/devices/commands/{command_id}': async (headers) => {
+      const { id } = await asOwner('POST', '/devices/GATE/commands', { command: 'reload' })
+      const payload = { device_id: 'GATE' }
+      await company.app.inject({ method: 'POST', url: '/api/v1/devices/heartbeat', payload, headers })
+      return { path: { command_id: id } }
+    },
+    'GET /api/v1/device-management/network/scan': async () => minutesLater(),
+    'POST /api/v1/device-management/network/scan': async () => minutesLater(),
+    'GET /api/v1/attendance/export': async () => ({ query: '?from=2025-03-01T00:00:00Z' }),
+    'POST /api/v1/attendance/manual': async () => ({
+      body: { timestamp: new Date(Date.UTC(2025, 1, 1) + 3_600_000 * ++made).toISOString() },
+    }),
+    'POST /api/v1/attendance/{id}/correct': async () => ({
+      path: await punchOf(),
+      body: { timestamp: new Date(Date.UTC(2025, 1, 15) + 3_600_000 * ++made).toISOString() },
+    }),
+  }
+  async function minutesLater() {
+    company.clock.advance(120_000)
+    return {}
+  }
+
+  /** The operation's own example, about who and what is there. */
+  async function bodyOf({ name, body }: Operation, changes: Made = {}) {
+    const example = JSON.parse(
+      JSON.stringify(examples[name]).replaceAll('EMP_001', 'ANN').replaceAll('KIOSK_001', 'GATE'),
+    )
+    const fields: Made = { ...example, ...changes }
+    if (body?.type !== 'multipart/form-data') return fields
+    const data = new FormData()
+    for (const [field, value] of Object.entries(fields))
+      for (const one of [value].flat())
+        if (String(one).startsWith('('))
+          data.append(field, new Blob([new Uint8Array(await fileOf(String(one)))]), `${field}.jpg`)
+        else data.append(field, String(one))
+    return data
+  }
+  async function fileOf(what: string): Promise<Buffer> {
+    if (what === '(CSV or XLSX)') return Buffer.from('name;employee_id\nAnn;ANN\n')
+    if (what !== '(ZIP)') return face
+    const zip = new ZipFile()
+    zip.addBuffer(face, 'ANN.jpg')
+    zip.end()
+    return buffer(zip.outputStream as Readable)
+  }
+
+  async function headersOf(who: string, operation: Operation): Promise<Headers> {
+    if (who === 'nobody') return { authorization: '' }
+    if (who === 'kiosk') return kioskHeaders(company, 'GATE')
+    if (who !== 'key') return signIn(company.db, who as Role)
+    const permission = permissionOf(operation)!
+    const scopes = neverForKeys.includes(permission) ? ['sites:read'] : [permission]
+    return keyWith(company.db, ...scopes, ...(alsoAsksFor[operation.name] ?? []))
+  }
+
+  async function answered(operation: Operation, who: string) {
+    // Those before this one, who were refused, are not its business.
+    await company.db.deleteFrom('login_failures').execute()
+    const headers = await headersOf(who, operation)
+    const { path = {}, body, query = '' } = (await given[operation.name]?.(headers)) ?? {}
+    const there: Made = { employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, ...path }
+    const request = {
+      method: operation.method,
+      url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + query,
+      headers,
+      ...(operation.body && { payload: await bodyOf(operation, body) }),
+    }
+    if (!operation.path.endsWith('/stream')) return company.app.inject(request)
+    const answer = await company.app.inject({ ...request, payloadAsStream: true })
+    answer.stream().destroy()
+    return answer
+  }
+
+  test('is what they asked for, with the type and the headers that the document names', async () => {
+    const { paths } = (await company.app.inject('/openapi.json')).json()
+    const wrong: string[] = []
+    for (const operation of operations) {
+      const { name, path, method } = operation
+      const { responses } = (paths[path] ?? paths[`${path}/`])[method.toLowerCase()]
+      for (const who of mayPass[permissionOf(operation)!]!) {
+        const answer = await answered(operation, who)
+        const { statusCode, headers } = answer
+        const told = `${name} as ${who}: ${statusCode}`
+        const should = endsWith[name] ?? 200
+        if (statusCode !== should) wrong.push(`${told}, should be ${should}: ${answer.body?.slice(0, 300)}`)
+        const named = responses[statusCode]
+        const type = String(headers['content-type']).split(';')[0]!
+        if (!named) wrong.push(`${told} is not in the document`)
+        else if (!named.content?.[type]) wrong.push(`${told} is ${type}, not of the document`)
+        else if (statusCode < 300)
+          for (const header of ['ETag', 'X-Total-Count', 'Link'])
+            if (header in (named.headers ?? {}) !== header.toLowerCase() in headers)
+              wrong.push(
+                `${told}: ${header} ${named.headers?.[header] ? 'is missing' : 'is not in the document'}`,
+              )
+      }
+    }
+    expect(wrong).toEqual([])
+  }, 180_000)
+
+  test.each([
+    ['GET /api/v1/employees/export', '?format=xlsx', '*/*', 'spreadsheetml.sheet'],
+    ['GET /api/v1/attendance/export', '?format=xlsx&from=2025-03-01T00:00:00Z', '*/*', 'spreadsheetml.sheet'],
+    ['GET /api/v1/employees/{employee_id}/data-export', '?format=zip', '*/*', 'application/zip'],
+    ['POST /api/v1/employees/photos/import', '', 'application/x-ndjson', 'application/x-ndjson'],
+  ])('%s%s has the other type of the document where that is asked for', async (name, query, accept, type) => {
+    const operation = operations.find((each) => each.name === name)!
+    const { method, path } = operation
+    const answer = await company.app.inject({
+      method,
+      url: addressOf(path, () => 'ANN') + query,
+      headers: { accept },
+      ...(operation.body && { payload: await bodyOf(operation) }),
+    })
+    const { paths } = (await company.app.inject('/openapi.json')).json()
+    const { content } = paths[path][method.toLowerCase()].responses[answer.statusCode]
+    expect(answer.headers['content-type']).toContain(type)
+    expect(Object.keys(content)).toContain(String(answer.headers['content-type']).split(';')[0])
+  })
+
+  test('is 404 for each of them where the path names what is not there', async () => {
+    const wrong: string[] = []
+    const named = operations.filter(({ pathNames }) => pathNames.length > 0)
+    expect(named.length).toBeGreaterThan(40)
+    for (const operation of named) {
+      const past = operation.name.endsWith('/correct') ? { timestamp: '2025-03-01T01:00:00Z' } : {}
+      for (const who of mayPass[permissionOf(operation)!]!) {
+        const { statusCode } = await company.app.inject({
+          method: operation.method,
+          url: addressOf(operation.path, nobodyThere),
+          headers: await headersOf(who, operation),
+          ...(operation.body && { payload: await bodyOf(operation, past) }),
+        })
+        if (statusCode !== 404) wrong.push(`${operation.name} as ${who}: ${statusCode}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  }, 60_000)
 })
 
 describe('a kiosk', () => {

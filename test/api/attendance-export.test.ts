@@ -149,3 +149,18 @@ test('stands in the audit log: who, from where, and of what', async () => {
     },
   })
 })
+
+test('who asks with HEAD learns the type, and the ledger tells of no export', async () => {
+  await punch('ANN', '2025-03-03T01:00:00Z')
+  const exports = async () =>
+    (await running.db.selectFrom('audit_log').select('id').where('action', '=', 'export').execute()).length
+  for (const path of [`/attendance/export?${march}`, '/employees/export']) {
+    const answer = await running.app.inject({ method: 'HEAD', url: `/api/v1${path}` })
+    expect(answer.statusCode).toBe(200)
+    expect(answer.headers['content-type']).toBe('text/csv; charset=utf-8')
+    expect(answer.body).toBe('')
+  }
+  expect(await exports()).toBe(0)
+  await get(march)
+  expect(await exports()).toBe(1)
+})

@@ -151,6 +151,8 @@ describe('a batch', () => {
       code: 'unsupported_media_type',
       message: expect.any(String),
       error: expect.any(String),
+      detail: expect.any(String),
+      request_id: expect.any(String),
       processing_time: expect.any(Number),
     })
     expect(faceless).toMatchObject({ filename: 'blank.jpg', success: false, code: 'no_face' })
@@ -177,6 +179,15 @@ describe('a batch', () => {
       { success: false, code: 'invalid_request' },
       { success: true, recognized: true },
     ])
+    // Like every other refusal.
+    const [{ message, error, detail, request_id, filename, processing_time }] = answer.json()
+    expect([error, detail, request_id, filename]).toEqual([
+      message,
+      message,
+      answer.headers['x-request-id'],
+      'old.jpg',
+    ])
+    expect(processing_time).toBeGreaterThan(0)
   })
 
   test('sent again under its key answers the same and writes nothing', async () => {

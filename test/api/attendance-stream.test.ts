@@ -41,7 +41,10 @@ async function listen(headers: Record<string, string>, server = origin) {
     ...heard,
     heard,
     stop: () => stop.abort(),
-    ids: () => [...heard.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)),
+    /** The ids of the punches. */
+    ids: () => [...heard.text.matchAll(/^id: (\d+)\nevent: punch$/gm)].map(([, id]) => Number(id)),
+    /** What a browser would come back with. */
+    lastId: () => [...heard.text.matchAll(/^id: (\d+)$/gm)].at(-1)?.[1],
     punches: () => [...heard.text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data)),
   }
 }
@@ -73,6 +76,52 @@ describe('the stream of punches', () => {
     const again = await listen({ ...owner, 'last-event-id': String(first) })
     await expect.poll(again.ids, patience).toEqual(missed)
   })
+
+  test('misses nothing of which it was cut off before it heard of any', async () => {
+    await punch('ANN')
+    const silent = await listen(owner)
+    await expect.poll(silent.lastId).toBeDefined()
+    const lastId = silent.lastId()!
+    silent.stop()
+    const between = await punch('BOB')
+    const again = await listen({ ...owner, 'last-event-id': lastId })
+    await expect.poll(again.ids, patience).toEqual([between])
+  })
+
+  test('begins now for a client that has seen numbers that are not there yet, of before a restore', async () => {
+    await punch('ANN')
+    const stream = await listen({ ...owner, 'last-event-id': '2000000000' })
+    await expect.poll(() => stream.heard.text).toContain('retry: ')
+    const id = await punch('BOB')
+    await expect.poll(stream.ids, patience).toEqual([id])
+  })
+
+  test('ends as soon as its session does, its key is revoked, or its reader may see other people', async () => {
+    const ended = async (leave: (userId: number) => Promise<unknown>, headers: Record<string, string>) => {
+      const stream = await listen(headers)
+      expect(stream.response.status).toBe(200)
+      const { id } = await running.db
+        .selectFrom('users')
+        .select('id')
+        .orderBy('id', 'desc')
+        .executeTakeFirstOrThrow()
+      await leave(id)
+      const after = await punch('ANN')
+      await expect.poll(() => stream.heard.ended, patience).toBe(true)
+      expect(stream.ids()).not.toContain(after)
+    }
+    const { db, app } = running
+    const asOwner = (method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object) =>
+      app.inject({ method, url: `/api/v1/auth${url}`, ...(payload && { payload }) })
+    const viewer = await signIn(db, 'viewer')
+    await ended(() => app.inject({ method: 'POST', url: '/api/v1/auth/logout', headers: viewer }), viewer)
+    await ended((id) => asOwner('DELETE', `/users/${id}`), await signIn(db, 'viewer'))
+    const departments = { departments: ['Stock'] }
+    await ended((id) => asOwner('PATCH', `/users/${id}`, departments), await signIn(db, 'manager', ['Sales']))
+    const made = await asOwner('POST', '/api-keys', { name: 'Wall', scopes: ['attendance:read'] })
+    const { id, key } = made.json()
+    await ended(() => asOwner('DELETE', `/api-keys/${id}`), { 'x-api-key': key })
+  }, 60_000)
 
   test('tells of corrections', async () => {
     const id = await punch('ANN')

@@ -76,10 +76,12 @@ describe('the ledger', () => {
   test('names a punch that somebody changed past the server', async () => {
     await sql`ALTER TABLE attendance DISABLE TRIGGER USER`.execute(running.db)
     await sql`UPDATE attendance SET timestamp = timestamp - interval '1 hour'`.execute(running.db)
+    await sql`ALTER TABLE attendance ENABLE TRIGGER USER`.execute(running.db)
     expect((await get('/verify')).json()).toMatchObject({
       intact: false,
       faults: [{ kind: 'punch', what: 'changed', message: expect.stringContaining('was changed') }],
     })
+    await sql`ALTER TABLE attendance DISABLE TRIGGER USER`.execute(running.db)
     await sql`UPDATE attendance SET timestamp = timestamp + interval '1 hour'`.execute(running.db)
     await sql`ALTER TABLE attendance ENABLE TRIGGER USER`.execute(running.db)
     expect((await get('/verify')).json()).toMatchObject({ intact: true })

@@ -398,6 +398,49 @@ describe('users', () => {
     expect((await send('PATCH', `/users/${own.id}`, { role: 'admin' }, admin)).statusCode).toBe(200)
   })
 
+  test('are not changed by a request that changes nothing, and it says so', async () => {
+    const { id } = await makeUser()
+    for (const nothing of [{}, { foo: 1 }]) {
+      const answer = await send('PATCH', `/users/${id}`, nothing)
+      expect([answer.statusCode, answer.json().code]).toEqual([422, 'invalid_request'])
+      expect(answer.json().message).toContain('changes nothing')
+    }
+    expect((await send('GET', `/users/${id}`)).json().version).toBe(1)
+  })
+
+  test('who were promoted while an administrator below an owner was at work stay what they are', async () => {
+    const admin = await signIn(running.db, 'admin')
+    const acts = [
+      (id: number) => send('PATCH', `/users/${id}`, { departments: ['IT'] }, admin),
+      (id: number) => send('DELETE', `/users/${id}`, undefined, admin),
+      (id: number) => send('POST', `/users/${id}/reset-link`, undefined, admin),
+      (id: number) => send('DELETE', `/users/${id}/sessions`, undefined, admin),
+    ]
+    for (const act of acts) {
+      const { id } = await makeUser('manager', { departments: ['HR'] })
+      const answer = await running.ledger.by(cliAuthor)(async (trx) => {
+        await trx
+          .updateTable('users')
+          .set({ role: 'owner', departments: null })
+          .where('id', '=', id)
+          .execute()
+        // Begun before the promotion is there for others to see; answered after it.
+        const begun = act(id).then((answered) => answered)
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        return { begun }
+      })
+      expect((await answer.begun).statusCode).toBe(403)
+      expect((await send('GET', `/users/${id}`)).json()).toMatchObject({ role: 'owner', departments: null })
+    }
+  })
+
+  test('are removed only as they were read', async () => {
+    const { id } = await makeUser()
+    const late = await send('DELETE', `/users/${id}`, undefined, { 'if-match': '"9"' })
+    expect([late.statusCode, late.json().code]).toEqual([412, 'version_mismatch'])
+    expect((await send('DELETE', `/users/${id}`, undefined, { 'if-match': '"1"' })).statusCode).toBe(200)
+  })
+
   test('that are unknown are 404', async () => {
     for (const [method, path] of [
       ['GET', ''],
@@ -407,12 +450,43 @@ describe('users', () => {
       ['DELETE', '/sessions'],
     ] as const)
       expect(
-        (await send(method, `/users/999999${path}`, method === 'PATCH' ? {} : undefined)).json().code,
+        (await send(method, `/users/999999${path}`, method === 'PATCH' ? { name: 'X' } : undefined)).json()
+          .code,
       ).toBe('user_not_found')
   })
 })
 
+test('no answer that may hold a token, a key or a link is kept on its way', async () => {
+  const { id, username } = await makeUser()
+  const signedIn = await login(username)
+  const answers = [
+    signedIn,
+    await refresh(cookieOf(signedIn)),
+    await send('POST', '/users', { username: 'invited@example.com', role: 'hr' }),
+    await send('POST', `/users/${id}/reset-link`),
+    await send('POST', '/api-keys', { name: 'Payroll', scopes: ['employees:read'] }),
+    await send('POST', '/totp', { password }, bearer((await login(username)).json().access_token)),
+  ]
+  for (const { statusCode, headers } of answers)
+    expect([Math.floor(statusCode / 100), headers['cache-control']]).toEqual([2, 'no-store'])
+})
+
 describe('a key for a program', () => {
+  test.each([
+    [
+      'expires before it is made',
+      { expires_at: '2025-03-03T01:00:00Z' },
+      'expires_at: must lie in the future',
+    ],
+    ['may do nothing', { scopes: [] }, 'scopes: must have at least one entry.'],
+  ])('is not made when it %s', async (_what, wrong, sentence) => {
+    running.clock.set('2025-03-03T01:00:00Z')
+    const key = { name: 'Payroll', scopes: ['employees:read'], ...wrong }
+    const answer = await send('POST', '/api-keys', key)
+    expect(answer.statusCode).toBe(422)
+    expect(answer.json().message).toContain(sentence)
+  })
+
   const make = async (scopes: string[], more: object = {}) =>
     (await send('POST', '/api-keys', { name: 'Payroll', scopes, ...more })).json()
   const people = (key: string) =>

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -184,6 +184,28 @@ describe('a ZIP of photos', () => {
     await send(Buffer.from('no zip'))
     expect((await readdir(folder)).filter((name) => name.endsWith('.upload'))).toEqual([])
     expect((await send(await zip([['EMP_001.jpg', ann]]))).statusCode).toBe(200)
+  })
+
+  test.skipIf(process.platform !== 'linux')('is sealed on the disk while it is worked on', async () => {
+    await enrol(running, 'EMP_001')
+    const archive = await zip([['EMP_001.jpg', ann]])
+    let over = false
+    const answer = send(archive).finally(() => {
+      over = true
+    })
+    let stored = Buffer.alloc(0)
+    while (!over && stored.length < archive.length) {
+      for (const descriptor of await readdir('/proc/self/fd')) {
+        const path = await readlink(`/proc/self/fd/${descriptor}`).catch(() => '')
+        if (path.endsWith('.upload (deleted)'))
+          stored = await readFile(`/proc/self/fd/${descriptor}`).catch(() => stored)
+      }
+      await sleep(1)
+    }
+    expect((await answer).json()).toMatchObject({ enrolled: 1, success: true })
+    expect(stored).toHaveLength(archive.length)
+    expect(stored.includes(ann.subarray(0, 16))).toBe(false)
+    expect(stored.includes('EMP_001')).toBe(false)
   })
 
   test('is refused to whoever may not enrol', async () => {

@@ -32,6 +32,23 @@ const failureOf = (answer: { statusCode: number; json(): { code: string } }) => 
   answer.json().code,
 ]
 
+/** All that an administrator may want of a device. */
+async function wishesFor(device: string) {
+  const manage = (path: string, payload?: object) =>
+    running.app.inject({
+      method: 'POST',
+      url: `/api/v1/device-management/${path}/${device}`,
+      ...(payload && { payload }),
+    })
+  return [
+    await send('POST', `/${device}/pair`),
+    await send('POST', `/${device}/commands`, { command: 'reset' }),
+    await send('POST', `/${device}/rotate-key`),
+    await manage('reset'),
+    await manage('update', { volume: 3 }),
+  ]
+}
+
 describe('a pairing code', () => {
   test('gives a kiosk its key and all that it needs to know', async () => {
     await send('PUT', '/K1', { name: 'Gate', direction: 'IN', config: { volume: 3 } })
@@ -209,6 +226,24 @@ describe("a kiosk's key", () => {
     expect((await send('POST', '/K1/rotate-key')).statusCode).toBe(404)
     await registerKiosk(running, 'K1')
     expect(await statusOf(key)).toBe(401)
+  })
+
+  test('of a deactivated device is not replaced, nor is it given anything else before it is activated', async () => {
+    await send('PUT', '/K1', { is_active: false })
+    for (const answer of await wishesFor('K1')) expect(failureOf(answer)).toEqual([403, 'device_inactive'])
+    await send('PUT', '/K1', { is_active: true })
+    expect((await wishesFor('K1')).map(({ statusCode }) => statusCode)).toEqual([201, 201, 200, 200, 200])
+  })
+
+  test('of a deleted device is as little there as the device, and the answer says how to have it back', async () => {
+    await running.app.inject({ method: 'POST', url: '/api/v1/employees', payload: { name: 'A' } })
+    await recordPunch(running.db, 'EMP_001', 'K1')
+    await send('DELETE', '/K1')
+    for (const answer of await wishesFor('K1')) {
+      expect(failureOf(answer)).toEqual([404, 'device_not_found'])
+      expect(answer.json().message).toContain('Register it again')
+    }
+    expect(failureOf(await send('DELETE', '/K1/key'))).toEqual([404, 'device_not_found'])
   })
 
   test('is replaced by an administrator at once', async () => {

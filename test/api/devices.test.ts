@@ -348,7 +348,36 @@ describe('the list', () => {
   })
 })
 
+test('a deactivated device is offline, however lately it was heard', async () => {
+  await register({ device_id: 'K1' })
+  await heartbeat({ device_id: 'K1' }, await kioskHeaders(running, 'K1'))
+  expect((await get('/K1')).json().state).toBe('online')
+  await put('K1', { is_active: false })
+  expect((await get('/K1')).json().state).toBe('offline')
+  expect((await get('?state=online')).json()).toEqual([])
+  expect((await get('?state=offline')).json()).toHaveLength(1)
+})
+
+test('a heartbeat whose timestamp is no time is taken, and the kiosk is told', async () => {
+  await register({ device_id: 'K1' })
+  const headers = await kioskHeaders(running, 'K1')
+  const odd = await heartbeat({ device_id: 'K1', timestamp: 'rubbish' }, headers)
+  expect(odd.statusCode).toBe(200)
+  expect(odd.json()).toMatchObject({ clock_skew_ms: null, warning: expect.stringContaining('ISO 8601') })
+  for (const timestamp of [undefined, '2025-03-03T01:00:00Z'])
+    expect((await heartbeat({ device_id: 'K1', timestamp }, headers)).json().warning).toBeUndefined()
+})
+
 describe('deleting', () => {
+  test('is done only to the device that was read', async () => {
+    await register({ device_id: 'K1' })
+    const removeAsRead = (version: string) =>
+      running.app.inject({ method: 'DELETE', url: `${base}/K1`, headers: { 'if-match': version } })
+    const late = await removeAsRead('"9"')
+    expect([late.statusCode, late.json().code]).toEqual([412, 'version_mismatch'])
+    expect((await removeAsRead('"1"')).statusCode).toBe(200)
+  })
+
   test('removes a device that nothing refers to', async () => {
     await register({ device_id: 'K1' })
     expect((await remove('K1')).json()).toEqual({

@@ -1,7 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { examples } from '../../src/openapi-examples.ts'
-import { apiPage } from '../support/api-page.ts'
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { answerExamples, examples } from '../../src/openapi-examples.ts'
+import { portrait } from '../face/portraits.ts'
+import { apiPage, calls } from '../support/api-page.ts'
 import { type TestApp, testApp } from '../support/app.ts'
 import { addressOf, readDocument } from '../support/operations.ts'
 
@@ -66,6 +72,90 @@ test('every body shows one that is taken, and there is no example of anything el
   expect(refused).toEqual([])
 })
 
+type Described = {
+  operationId: string
+  tags: string[]
+  parameters?: { name: string; description?: string }[]
+  responses: Record<
+    string,
+    { headers?: object; content?: Record<string, { schema: object; example?: unknown }> }
+  >
+}
+
+/** Every operation as it is written, by its name. */
+function described(): [string, Described][] {
+  const { paths } = document as { paths: Record<string, Record<string, Described>> }
+  return Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]): [string, Described] => [
+      `${method.toUpperCase()} ${path.replace(/(.)\/$/, '$1')}`,
+      operation,
+    ]),
+  )
+}
+
+test('every operation has a name of its own, and every parameter says what it is', () => {
+  const ids = described().map(([, { operationId }]) => operationId)
+  expect(ids.filter((id) => !/^(get|post|put|patch|delete)([A-Z][A-Za-z]*)+$/.test(id))).toEqual([])
+  expect(new Set(ids).size).toBe(ids.length)
+  expect(ids).toContain('getEmployeesEmployeeIdPhotosPhotoId')
+  const silent = described().flatMap(([name, { parameters = [] }]) =>
+    parameters.filter(({ description }) => !description).map((parameter) => `${name} ${parameter.name}`),
+  )
+  expect(silent).toEqual([])
+})
+
+test('every answer that is shown is one that its schema describes, and so is the refusal', () => {
+  const { components } = document as { components: { schemas: object } }
+  const shown = described().flatMap(([name, { responses }]) =>
+    Object.entries(responses).flatMap(([status, { content = {} }]) =>
+      Object.values(content)
+        .filter(({ example }) => example !== undefined)
+        .map(({ schema, example }) => ({ name, status, schema, example })),
+    ),
+  )
+  expect(shown.filter(({ status }) => status === '422').length).toBeGreaterThan(80)
+  const successes = shown.filter(({ status }) => status.startsWith('2'))
+  expect(successes.map(({ name }) => name).sort()).toEqual(Object.keys(answerExamples).sort())
+  expect(successes.length).toBeGreaterThanOrEqual(10)
+  const faultsOf = (schema: object, example: unknown) => {
+    const whole = JSON.stringify({ ...schema, $defs: components.schemas })
+    const parsed = z
+      .fromJSONSchema(JSON.parse(whole.replaceAll('#/components/schemas/', '#/$defs/')))
+      .safeParse(example)
+    return parsed.error?.message
+  }
+  for (const { name, status, schema, example } of shown)
+    expect({ name, status, faults: faultsOf(schema, example) }).toEqual({ name, status, faults: undefined })
+  for (const { name, schema, example } of successes) {
+    const [first] = Object.keys([example].flat()[0] as object)
+    const broken = JSON.parse(JSON.stringify(example).replace(`"${first}":`, '"other":'))
+    expect({ name, faults: faultsOf(schema, broken) }).toEqual({ name, faults: expect.any(String) })
+  }
+})
+
+test('the statuses and headers are those of the operation', () => {
+  const operations = Object.fromEntries(described())
+  const statusesOf = (name: string) => Object.keys(operations[name]!.responses).map(Number)
+  expect(statusesOf('POST /api/v1/auth/login')).toEqual([200, 400, 401, 403, 413, 415, 422, 429, 500, 503])
+  for (const [name, { parameters = [], tags, responses }] of described()) {
+    const isList = parameters.some((parameter) => parameter.name === 'skip')
+    const statuses = Object.keys(responses)
+    if (isList && !name.includes('{') && !name.endsWith('/today')) expect(statuses).not.toContain('404')
+    expect({ name, limited: statuses.includes('429') }).toEqual({
+      name,
+      limited: tags[0] !== 'Health' || name === 'GET /metrics',
+    })
+    const headers = Object.keys(responses['200']?.headers ?? {})
+    if (isList) expect({ name, headers }).toEqual({ name, headers: ['X-Total-Count', 'Link'] })
+    for (const status of ['429', '503'])
+      if (tags[0] !== 'Health' && responses[status])
+        expect(Object.keys(responses[status].headers ?? {})).toEqual(['Retry-After'])
+  }
+  for (const route of ['employees/{employee_id}/upload-photo', 'attendance/check'])
+    expect(statusesOf(`POST /api/v1/${route}`)).toContain(507)
+  expect((document.info as { description: string }).description).toMatch(/408.*431/s)
+})
+
 test('every parameter in a path is described as required, and every body has its schema', async () => {
   const { operations } = await readDocument(running.app)
   expect(operations.length).toBeGreaterThan(80)
@@ -74,4 +164,65 @@ test('every parameter in a path is described as required, and every body has its
     return pathNames.length !== described.length || (body && Object.keys(body.schema).length === 0)
   })
   expect(lacking.map(({ name }) => name)).toEqual([])
+})
+
+describe('the calls that are shown work as they are written', () => {
+  const credentials = { username: 'ann@example.com', password: 'correct horse battery' }
+  let folder: string
+  let company: TestApp
+  let origin: string
+  beforeAll(async () => {
+    company = await testApp()
+    // As they are in a new company.
+    await company.db.updateTable('sites').set({ require_consent: true }).execute()
+    const { username } = credentials
+    const post = (path: string, payload: object) =>
+      company.app.inject({ method: 'POST', url: `/api/v1/auth${path}`, payload })
+    const invited = await post('/users', { username, name: 'Ann', role: 'owner' })
+    const { token } = invited.json().link
+    expect((await post('/reset', { token, password: credentials.password })).statusCode).toBe(200)
+    origin = await company.app.listen({ host: '127.0.0.1', port: 0 })
+  })
+  beforeEach(async () => {
+    await company.clear()
+    folder = mkdtempSync(join(tmpdir(), 'rollcall-calls-'))
+    for (const name of ['portrait.jpg', 'camera.jpg', 'a.jpg', 'face.jpg'])
+      writeFileSync(join(folder, name), await portrait('blonde'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+  afterAll(() => company.close())
+
+  /** Runs a shell script, each curl of which fails where the answer is a refusal; resolves to what it printed. */
+  async function run(script: string): Promise<string> {
+    const strict =
+      'set -e -o pipefail\ncurl() { command curl --silent --show-error --fail-with-body "$@"; echo; }\n'
+    const asked = script.replaceAll('http://127.0.0.1:8000', origin)
+    const shell = promisify(execFile)('bash', ['-c', strict + asked], { cwd: folder })
+    return (await shell.catch(({ stdout, stderr }) => expect.fail(`${stdout}\n${stderr}`))).stdout
+  }
+
+  test('in README.md', async () => {
+    const readme = readFileSync('README.md', 'utf8')
+    const [, block = ''] = /```sh\n(api=[\s\S]*?)```/.exec(readme) ?? []
+    const steps = block.replace('NAME', credentials.username).replace('PASSWORD', credentials.password)
+    // What people copy out of one answer into the next call.
+    const code = `CODE=$(sed -n 's/.*"code":"\\([^"]*\\)".*/\\1/p' answer)`
+    const key = `KEY=$(sed -n 's/.*"device_key":"\\([^"]*\\)".*/\\1/p' answer)`
+    const script = steps
+      .replace(/^(curl.*KIOSK_001\/pair).*$/m, `$1 > answer\n${code.replaceAll('$', '$$$$')}`)
+      .replace(/^(curl.*)"CODE"\}'.*$/m, `$1"'$CODE'"}' > answer\n${key.replaceAll('$', '$$$$')}`)
+      .replace("'X-Device-Key: KEY'", '"X-Device-Key: $KEY"')
+    const told = (await run(script)).trim().split('\n')
+    expect(JSON.parse(told.at(-1)!)).toMatchObject([{ employee_id: 'EMP_001', device_id: 'KIOSK_001' }])
+  }, 60_000)
+
+  test('in docs/API.md', async () => {
+    expect(calls).toHaveLength(10)
+    company.clock.set('2025-03-04T01:00:00Z')
+    const told = await run(calls.map(([, command]) => command).join('\n'))
+    expect(told).toContain('idempotent-replayed: true')
+    expect(told).toMatch(/x-total-count: 1/i)
+    expect(existsSync(join(folder, 'staff.xlsx'))).toBe(true)
+    expect(told).toContain('"status":"healthy"')
+  }, 60_000)
 })

@@ -33,6 +33,56 @@ const storeTemplate = (employee_id: string) =>
     })
     .execute()
 
+test('whoever deactivates or reactivates may say which version they have read', async () => {
+  await create({ name: 'A' })
+  const post = (verb: string, version: string) =>
+    running.app.inject({
+      method: 'POST',
+      url: `${base}/EMP_001/${verb}`,
+      headers: { 'if-match': version },
+    })
+  for (const [verb, version, status] of [
+    ['deactivate', '"9"', 412],
+    ['deactivate', '"1"', 200],
+    ['deactivate', '"1"', 412],
+    ['reactivate', '"1"', 412],
+    ['reactivate', '"2"', 200],
+  ] as const)
+    expect([verb, version, (await post(verb, version)).statusCode]).toEqual([verb, version, status])
+  expect((await get('/EMP_001')).json()).toMatchObject({ is_active: true, version: 3 })
+})
+
+test('a department is found however it is typed', async () => {
+  await create({ name: 'A', department: 'Kỹ thuật' })
+  await create({ name: 'B', department: 'Kỹ thuật viên' })
+  for (const typed of ['Kỹ thuật', 'kỹ THUẬT', 'ky thuat'])
+    expect(idsOf(await get(`?department=${encodeURIComponent(typed)}`))).toEqual(['EMP_001'])
+  expect(idsOf(await get('?department=ky%20thua.'))).toEqual([])
+})
+
+test('a page behind the end leads back to the last one that has entries', async () => {
+  for (let i = 0; i < 5; i++) await create({ name: `Person ${i}` })
+  const answer = await get('?limit=2&skip=1000')
+  expect(answer.json()).toEqual([])
+  expect(answer.headers.link).toContain(`<${base}?limit=2&skip=4>; rel="prev"`)
+})
+
+test('a list without pages says how long it is as well', async () => {
+  await create({ name: 'A', department: 'IT' })
+  const lists: [string, string][] = [
+    ['/departments', '1'],
+    ['/EMP_001/photos', '0'],
+    ['/EMP_001/templates', '0'],
+    ['/EMP_001/consent', '0'],
+    ['/EMP_001/erasures', '0'],
+  ]
+  for (const [path, total] of lists) {
+    const { statusCode, headers } = await get(path)
+    expect([path, statusCode, headers['x-total-count']]).toEqual([path, 200, total])
+    expect(headers.link).toBe(`<${base}${path}>; rel="first", <${base}${path}>; rel="last"`)
+  }
+})
+
 describe('creating', () => {
   test('answers the whole employee, with the id made and the texts cleaned', async () => {
     const answer = await create({ name: '  Nguyễn Văn A ', department: 'IT', email: '', phone: '0123456789' })
@@ -83,6 +133,7 @@ describe('creating', () => {
 
   test.each([
     ['a reserved word', { name: 'A', employee_id: 'stats' }],
+    ['the word of a route', { name: 'A', employee_id: 'photos' }],
     ['a reserved word in capitals', { name: 'A', employee_id: 'Departments' }],
     ['a dot', { name: 'A', employee_id: '.' }],
     ['two dots', { name: 'A', employee_id: '..' }],

@@ -1,6 +1,7 @@
 import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
+import { sql } from 'kysely'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { applyTombstones, finishErasures } from '../../src/gallery/erase.ts'
@@ -232,6 +233,75 @@ describe('erasing', () => {
     expect(await finishErasures(deps())).toBe(0)
   })
 
+  test('drops no key because of a certificate that was written by hand', async () => {
+    await enrol(running, 'ANN', ann)
+    await enrol(running, 'BOB', bob)
+    const [annKey, bobKey] = [(await keyIdOf('ANN'))!, (await keyIdOf('BOB'))!]
+    await send('POST', '/BOB/erase')
+    const { audit_id } = await running.db.selectFrom('erasures').select('audit_id').executeTakeFirstOrThrow()
+    const forged = { employee_id: 'ANN', key_id: annKey, at: new Date(), by: 'x', reason: 'erase' as const }
+    const counts = { photos: 1, templates: 1 }
+    for (const id of [audit_id, '1', '999999'])
+      await running.db
+        .insertInto('erasures')
+        .values({ ...forged, ...counts, audit_id: id })
+        .execute()
+    expect(await finishErasures(deps())).toBe(0)
+    // Nor while somebody has it: an entry in the ledger alone does not do.
+    await running.db
+      .updateTable('employees')
+      .set({ key_id: bobKey })
+      .where('employee_id', '=', 'BOB')
+      .execute()
+    await rm(join(running.uploads, '..', 'keys', 'erased', bobKey))
+    expect(await finishErasures(deps())).toBe(0)
+    expect((await send('GET', '/ANN/photo')).statusCode).toBe(200)
+    expect(await whoIs(ann)).toBe('ANN')
+  })
+
+  test('is done again when a backup comes back that is older than the keys, and not to who enrolled since', async () => {
+    await enrol(running, 'ANN', ann)
+    await enrol(running, 'BOB', bob)
+    const [sample] = await samples()
+    const file = await readFile(join(running.uploads, sample.file_path))
+    running.clock.advance(60_000)
+    for (const id of ['ANN', 'BOB']) await send('POST', `/${id}/erase`)
+    running.clock.advance(60_000)
+    expect((await upload(bob, 'BOB')).statusCode).toBe(200)
+    const [erasure] = (await send('GET', '/ANN/erasures')).json()
+    // No name of a key says whose photo it is.
+    const { id: _, ...row } = sample
+    await running.db.insertInto('samples').values(row).execute()
+    await writeFile(join(running.uploads, sample.file_path), file)
+
+    running.clock.advance(60_000)
+    expect(await applyTombstones(deps())).toEqual([{ employeeId: 'ANN', reason: 'erase' }])
+    expect(await sealOlder(deps())).toBe(0)
+    expect((await samples()).map(({ employee_id }) => employee_id)).toEqual(['BOB'])
+    expect(await readdir(running.uploads)).toHaveLength(1)
+    const again = (await send('GET', '/ANN/erasures')).json()[1]
+    const { at, by, reason, key_id } = erasure
+    expect(again).toMatchObject({ at, by, reason, key_id, deleted_photos: 1, key_erased: true })
+    expect(await applyTombstones(deps())).toEqual([])
+    expect((await send('GET', '/BOB/photo')).statusCode).toBe(200)
+  })
+
+  test('leaves a tombstone of everybody who is purged, which names nobody', async () => {
+    await enrol(running, 'CAT')
+    const before = await running.vault.erased()
+    expect((await send('DELETE', '/CAT?purge=true&confirm=CAT')).statusCode).toBe(200)
+    const [id, ...more] = (await running.vault.erased()).filter((other) => !before.includes(other))
+    expect(more).toEqual([])
+    const tombstone = (await running.vault.tombstone(id!))!
+    expect(tombstone).toMatchObject({ reason: 'purge', at: running.clock.now().toISOString() })
+    expect(tombstone.person).toMatch(/^[0-9a-f]{64}$/)
+    expect(JSON.stringify(tombstone)).not.toContain('CAT')
+    // Also where the server was killed in between.
+    await rm(join(running.uploads, '..', 'keys', 'erased', id!))
+    expect(await finishErasures(deps())).toBe(1)
+    expect(await running.vault.tombstone(id!)).toEqual(tombstone)
+  })
+
   test('is done again when an older copy of the database and of the keys comes back', async () => {
     await enrol(running, 'ANN', ann)
     await enrol(running, 'BOB', bob)
@@ -315,6 +385,14 @@ describe('what an older version stored in the clear', () => {
     await db.updateTable('employees').set({ key_id: null }).where('employee_id', '=', employeeId).execute()
   }
 
+  async function tableFiles(): Promise<number[]> {
+    const { rows } = await sql<{ file: number }>`SELECT pg_relation_filenode(name::regclass)::int AS file
+      FROM unnest(ARRAY['samples', 'sample_embeddings', 'face_templates', 'calibrations']) AS name`.execute(
+      running.db,
+    )
+    return rows.map(({ file }) => file)
+  }
+
   test('is sealed at the start, person by person, and goes on where it was cut off', async () => {
     await enrol(running, 'ANN', ann, annAgain)
     await enrol(running, 'BOB', bob)
@@ -336,9 +414,15 @@ describe('what an older version stored in the clear', () => {
     expect((await samples())[2]).toEqual(before.samples[2])
 
     const told: string[] = []
+    const old = await tableFiles()
     expect(await sealOlder(deps(), (step) => told.push(step))).toBe(1)
-    expect(told).toEqual([expect.stringContaining('0 of 1')])
+    expect(told).toEqual([expect.stringContaining('0 of 1'), expect.stringContaining('from the tables')])
+    // Written anew, so that no row in the clear is left in the files of the tables.
+    const anew = await tableFiles()
+    expect(anew).toHaveLength(4)
+    expect(anew.filter((file) => old.includes(file))).toEqual([])
     expect(await sealOlder(deps())).toBe(0)
+    expect(await tableFiles()).toEqual(anew)
     expect(await keyIdOf('CAT')).toBeNull()
     await running.gallery.reload()
     expect([await whoIs(ann), await whoIs(bob)]).toEqual(['ANN', 'BOB'])

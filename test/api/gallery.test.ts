@@ -273,6 +273,20 @@ describe('deleting photos', () => {
     expect(await whoIs(ann)).toBe('ANN')
   })
 
+  test('leaves the avatar to whoever has read the person as they are', async () => {
+    const choose = (version: string) =>
+      running.app.inject({
+        method: 'PUT',
+        url: `${base}/ANN/photo`,
+        payload: { photo_id: 2 },
+        headers: { 'if-match': version },
+      })
+    const late = await choose('"99"')
+    expect(statusAndCode(late)).toEqual([412, 'version_mismatch'])
+    const { etag } = (await get('/ANN')).headers
+    expect((await choose(String(etag))).statusCode).toBe(200)
+  })
+
   test('moves the avatar to the oldest left', async () => {
     const avatars = async () => (await samples()).filter(({ is_avatar }) => is_avatar).map(({ id }) => id)
     expect(await avatars()).toEqual([1])

@@ -463,7 +463,6 @@ describe('how often one may ask', () => {
   }
   const nobody = { authorization: '' }
   let addresses = 0
-  const first = (statuses: number[]) => statuses.indexOf(429)
 
   test.each<[string, Omit<InjectOptions, 'remoteAddress'>, number]>([
     ['without signing in', { url: '/api/v1/employees', headers: nobody }, 401],
@@ -471,14 +470,20 @@ describe('how often one may ask', () => {
     ['with wrong keys', { url: '/api/v1/employees', headers: { 'x-api-key': 'guess' } }, 401],
     ['of routes that are not there', { url: '/wp-login.php', headers: nobody }, 404],
     ['of routes that are not there, with a key', { url: '/admin', headers: { 'x-api-key': 'guess' } }, 404],
-    ['of a public route', { url: '/health', headers: nobody }, 200],
+    ['of a public route', { url: '/api/v1/auth/setup', headers: nobody }, 200],
+    [
+      'of a public route, with a key that nobody looks at',
+      { url: '/api/v1/auth/setup', headers: { 'x-api-key': 'guess' } },
+      200,
+    ],
+    ['to renew no session', { method: 'POST', url: '/api/v1/auth/refresh', headers: nobody }, 401],
     ['of the documentation', { url: '/openapi.json', headers: nobody }, 200],
   ])('an address is stopped that sends too many requests %s', async (_what, request, status) => {
     const from = `10.0.0.${++addresses}`
     const statuses = await statusesOf(22, request, from)
     expect(statuses.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => status))
     expect(statuses.slice(20)).toEqual([429, 429])
-    const refused = await limited.app.inject({ url: '/health', headers: nobody, remoteAddress: from })
+    const refused = await limited.app.inject({ url: '/openapi.json', headers: nobody, remoteAddress: from })
     expect(refused.json()).toMatchObject({ success: false, code: 'too_many_requests' })
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
     // Others do not suffer for it.
@@ -490,6 +495,60 @@ describe('how often one may ask', () => {
     await statusesOf(30, { url: '/api/v1/nothing', headers: nobody }, from)
     const headers = await signIn(limited.db, 'viewer')
     expect(await statusesOf(1, { url: '/api/v1/employees', headers }, from)).toEqual([200])
+  })
+
+  test('wrong keys of an address keep nobody out whose key, token or session is good', async () => {
+    const from = '10.7.0.1'
+    await registerKiosk(limited, 'BEHIND_NAT')
+    const kiosk = await kioskHeaders(limited, 'BEHIND_NAT')
+    const viewer = await signIn(limited.db, 'viewer')
+    const program = await limited.app.inject({
+      method: 'POST',
+      url: '/api/v1/auth/api-keys',
+      payload: { name: 'Payroll', scopes: ['employees:read'] },
+    })
+    for (const header of ['x-api-key', 'x-device-key', 'authorization']) {
+      const headers = { [header]: header === 'authorization' ? 'Bearer a.b.c' : 'rollcall_wrong' }
+      expect((await statusesOf(30, { url: '/api/v1/employees', headers }, from)).at(-1)).toBe(429)
+    }
+    await statusesOf(30, { url: '/wp-login.php', headers: nobody }, from)
+
+    const beat = { method: 'POST', url: '/api/v1/devices/heartbeat', headers: kiosk } as const
+    expect(await statusesOf(3, { ...beat, payload: { device_id: 'BEHIND_NAT' } }, from)).toEqual([
+      200, 200, 200,
+    ])
+    for (const headers of [viewer, { 'x-api-key': program.json().key }])
+      expect(await statusesOf(3, { url: '/api/v1/employees', headers }, from)).toEqual([200, 200, 200])
+    // Wrong ones are still refused: what passed has given nobody else more guesses.
+    const guess = { url: '/api/v1/employees', headers: { 'x-api-key': 'rollcall_wrong' } }
+    expect(await statusesOf(1, guess, from)).toEqual([429])
+  })
+
+  test('who has to renew a token is told so, and can, whatever others of the address send', async () => {
+    const from = '10.7.0.2'
+    const { user, link } = await limited.app
+      .inject({ method: 'POST', url: '/api/v1/auth/users', payload: { username: 'ann', role: 'viewer' } })
+      .then((answer) => answer.json())
+    const password = 'a long and quiet river'
+    const post = (url: string, payload?: object, headers: Record<string, string> = {}) =>
+      limited.app.inject({
+        method: 'POST',
+        url: `/api/v1/auth/${url}`,
+        headers: { ...nobody, ...headers },
+        remoteAddress: from,
+        ...(payload && { payload }),
+      })
+    await post('reset', { token: link.token, password })
+    const signedIn = await post('login', { username: user.username, password })
+    const cookie = String(signedIn.headers['set-cookie']).split(';')[0]!
+    limited.clock.advance(60 * 60 * 1000)
+    const guess = { url: '/api/v1/employees', headers: { 'x-api-key': 'guess' } }
+    expect((await statusesOf(30, guess, from)).at(-1)).toBe(429)
+
+    const headers = { authorization: `Bearer ${signedIn.json().access_token}` }
+    expect(await statusesOf(3, { url: '/api/v1/employees', headers }, from)).toEqual([401, 401, 401])
+    expect((await post('refresh', undefined, { cookie: 'rollcall_refresh=guess' })).statusCode).toBe(429)
+    expect((await post('refresh', undefined, { cookie })).statusCode).toBe(200)
   })
 
   test('whoever has signed in is counted as themselves, whatever their address', async () => {
@@ -508,10 +567,15 @@ describe('how often one may ask', () => {
     expect(statuses).toEqual([200, 200, 200, 200, 429])
   })
 
-  test('a load balancer may ask as often as it likes whether the process lives', async () => {
-    const statuses = await statusesOf(30, { url: '/health/live', headers: nobody }, '10.3.0.1')
-    expect(first(statuses)).toBe(-1)
-  })
+  test.each(['/health/live', '/live', '/health', '/health/ready', '/ready'])(
+    'a load balancer may ask as often as it likes for %s, also from an address that is refused otherwise',
+    async (url) => {
+      const from = '10.3.0.2'
+      await statusesOf(30, { url: '/wp-login.php', headers: nobody }, from)
+      const statuses = await statusesOf(30, { url, headers: nobody }, from)
+      expect(new Set(statuses)).toEqual(new Set([200]))
+    },
+  )
 
   test('behind a proxy that is trusted each client has an address of their own, and nobody else invents one', async () => {
     const via = (proxy: string, client: string) =>
@@ -558,7 +622,8 @@ describe('what browsers are told', () => {
       'access-control-allow-origin': page,
       'access-control-allow-credentials': 'true',
     })
-    expect(allowed.headers['access-control-allow-headers']).toContain('x-api-key')
+    for (const name of ['x-api-key', 'if-match', 'last-event-id'])
+      expect(allowed.headers['access-control-allow-headers']).toContain(name)
     const posted = await open.app.inject({
       method: 'POST',
       url: '/api/v1/sites',
@@ -567,7 +632,8 @@ describe('what browsers are told', () => {
     })
     expect(posted.statusCode).toBe(201)
     expect(posted.headers['access-control-allow-origin']).toBe(page)
-    expect(posted.headers['access-control-expose-headers']).toContain('x-total-count')
+    for (const name of ['x-total-count', 'idempotent-replayed'])
+      expect(posted.headers['access-control-expose-headers']).toContain(name)
     expect(posted.headers.vary).toMatch(/origin/i)
   })
 

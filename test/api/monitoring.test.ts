@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { mkdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
+import { dirname, join } from 'node:path'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -128,6 +130,23 @@ describe('the figures for Prometheus', () => {
     expect(text).toMatch(/^rollcall_devices\{state="active"\} 1$/m)
     expect(text).toMatch(/^process_resident_memory_bytes [0-9]/m)
     expect(text).not.toMatch(/ANN|GATE|somebody/)
+  })
+
+  test('tell how old the newest backup is', async () => {
+    expect(await metrics()).toMatch(/^rollcall_backup_age_seconds \+Inf$/m)
+    const backups = join(dirname(running.uploads), 'backups')
+    await mkdir(backups)
+    for (const [name, hours] of [
+      ['old.zip', 30],
+      ['new.zip', 2],
+      ['half.zip.part', 1],
+    ] as const) {
+      await writeFile(join(backups, name), '')
+      const then = new Date(running.clock.now().getTime() - hours * 3_600_000)
+      await utimes(join(backups, name), then, then)
+    }
+    expect(await metrics()).toMatch(/^rollcall_backup_age_seconds 7200$/m)
+    await rm(backups, { recursive: true })
   })
 
   test('are text of the type that Prometheus reads, and for those alone who may see the system', async () => {

@@ -118,6 +118,9 @@ describe('a site', () => {
     const id = await addSite('Vinh')
     for (const answer of [
       await send('POST', sites, { name: 'Huế' }),
+      await send('POST', sites, { name: 'HUẾ' }),
+      await send('POST', sites, { name: 'hue' }),
+      await send('PATCH', `${sites}/${id}`, { name: 'hue' }),
       await send('PATCH', `${sites}/${id}`, { name: 'Huế' }),
     ]) {
       expect(answer.statusCode).toBe(409)

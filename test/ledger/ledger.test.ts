@@ -1,7 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Database } from '../../src/database/tables.ts'
@@ -69,6 +70,29 @@ async function punch(employeeId: string, time = '2025-03-03T01:00:00Z'): Promise
       .executeTakeFirstOrThrow()
     return id
   })
+}
+
+async function headAt(seq: number): Promise<{ seq: number; mac: string }> {
+  const row = await db
+    .selectFrom('ledger')
+    .select('mac')
+    .where('seq', '=', String(seq))
+    .executeTakeFirstOrThrow()
+  return { seq, mac: Buffer.from(row.mac).toString('hex') }
+}
+
+/** What somebody does who owns the database and wants nobody to see it: the last entries go, with their rows. */
+async function cutTo(seq: number): Promise<void> {
+  await sql`DELETE FROM attendance WHERE id IN (SELECT row_id FROM ledger WHERE seq > ${seq} AND kind = 'punch')`.execute(
+    db,
+  )
+  await sql`DELETE FROM audit_log WHERE id IN (SELECT row_id FROM ledger WHERE seq > ${seq} AND kind = 'audit')`.execute(
+    db,
+  )
+  await sql`DELETE FROM ledger WHERE seq > ${seq}`.execute(db)
+  await sql`UPDATE ledger_head SET seq = ${seq}, mac = (SELECT mac FROM ledger WHERE seq = ${seq})`.execute(
+    db,
+  )
 }
 
 const faults = async () => (await ledger.verify()).faults
@@ -158,7 +182,9 @@ describe('the ledger', () => {
     const open =
       `{"id": ${id}, "is_void": false, "corrects": null, "liveness": "unavailable", "device_id": null, ` +
       `"timestamp": "2025-03-03T01:00:00+00:00", "decision_id": ${row.decision_id}, "attendance_type": "IN", "confidence_score": 0.8125}`
-    const personal = '{"notes": "ghi chú", "image_path": null, "employee_id": "E1"}'
+    const decision =
+      '{"kind": "manual", "pack": null, "record": {}, "outcome": "entered", "confidence": null, "employee_id": "E1"}'
+    const personal = `{"notes": "ghi chú", "decision": ${decision}, "image_path": null, "employee_id": "E1"}`
     const commitment = createHmac('sha256', row.salt).update(personal).digest()
     const digest = createHash('sha256').update(open).update(commitment).digest()
     const mac = createHmac('sha256', key)
@@ -187,6 +213,7 @@ describe('the ledger', () => {
     ],
     ['whose punch it is', sql`UPDATE attendance SET employee_id = 'E2' WHERE id = 1`, 2],
     ['the salt of a punch', sql`UPDATE attendance SET salt = gen_random_uuid() WHERE id = 3`, 4],
+    ['why it was decided so', sql`UPDATE decisions SET record = '{"rule": "other"}' WHERE id = 1`, 2],
     ['who made a change', sql`UPDATE audit_log SET by = 'user:9' WHERE id = 1`, 1],
     ['what an audit row says', sql`UPDATE audit_log SET details = '{}' WHERE id = 2`, 5],
     [
@@ -203,6 +230,7 @@ describe('the ledger', () => {
     await addPerson('E2')
     // Whoever owns the database is not held by its triggers.
     await sql`ALTER TABLE attendance DISABLE TRIGGER USER`.execute(db)
+    await sql`ALTER TABLE decisions DISABLE TRIGGER USER`.execute(db)
     await tamper.execute(db)
     expect((await faults())[0]).toMatchObject({ seq, what: 'changed' })
   })
@@ -287,12 +315,95 @@ describe('the ledger', () => {
     await ledger.exportHead()
     await ledger.close()
     // Somebody who has the folder of the keys as well, and puts the head back.
-    await rm(join(folder, 'ledger-head.json'))
+    await writeFile(join(folder, 'ledger-head.json'), JSON.stringify(await headAt(1)))
     await sql`DELETE FROM attendance`.execute(db)
     await sql`DELETE FROM ledger WHERE seq = 2`.execute(db)
     await sql`UPDATE ledger_head SET seq = 1, mac = (SELECT mac FROM ledger WHERE seq = 1)`.execute(db)
     ledger = await open()
     expect(await faults()).toMatchObject([{ what: 'cut_off' }])
+  })
+
+  test('is not covered up by what the same server enters after its end was cut off', async () => {
+    await addPerson('E1')
+    for (let hour = 1; hour < 5; hour++) await punch('E1', `2025-03-03T0${hour}:00:00Z`)
+    // Long enough for the head to be written.
+    await sleep(1000)
+    await cutTo(3)
+    for (let hour = 5; hour < 9; hour++) {
+      await punch('E1', `2025-03-03T0${hour}:00:00Z`)
+      await sleep(600)
+    }
+    expect((await faults())[0]).toMatchObject({ what: 'cut_off' })
+  })
+
+  test('gives no room to another row in the place of one that was let go', async () => {
+    await addPerson('E1')
+    await addPerson('E2')
+    const own = await punch('E1')
+    await ledger.by({ by: 'user:1' })(async (trx) => {
+      await release(trx, { employeeId: 'E1', punches: [own], action: 'purge' })
+      await trx.deleteFrom('attendance').where('employee_id', '=', 'E1').execute()
+      await trx.deleteFrom('decisions').where('employee_id', '=', 'E1').execute()
+      await trx.deleteFrom('employees').where('employee_id', '=', 'E1').execute()
+    })
+    const forged = await db
+      .insertInto('decisions')
+      .values({ kind: 'manual', outcome: 'entered', employee_id: 'E2', record: '{}' })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    await sql`INSERT INTO attendance
+      (id, employee_id, timestamp, attendance_type, confidence_score, liveness, decision_id)
+      OVERRIDING SYSTEM VALUE VALUES (${own}, 'E2', now(), 'IN', 1, 'unavailable', ${forged.id})`.execute(db)
+    expect(await faults()).toMatchObject([{ kind: 'punch', row_id: own, what: 'changed' }])
+    await sql`DELETE FROM attendance WHERE id = ${own}`.execute(db)
+    await sql`UPDATE audit_log SET details = '{"forged": true}', salt = gen_random_uuid() WHERE id = 1`.execute(
+      db,
+    )
+    expect(await faults()).toMatchObject([{ kind: 'audit', row_id: 1, what: 'changed' }])
+  })
+
+  test('enters nothing that the transaction did not write, and nobody but the program lets rows go', async () => {
+    await addPerson('E1')
+    await punch('E1')
+    await sql`INSERT INTO audit_log (id, at, by, action, subject_kind, released)
+      OVERRIDING SYSTEM VALUE VALUES (5000, now(), 'user:1', 'purge', 'employees', '{"punches": [1], "audits": []}')`.execute(
+      db,
+    )
+    await ledger.by(hr)(async (trx) => {
+      await sql`SELECT ledger_list('audit', 5000)`.execute(trx)
+      await trx.insertInto('sites').values({ name: 'Real' }).execute()
+    })
+    expect(await faults()).toMatchObject([{ kind: 'audit', row_id: 5000, what: 'inserted' }])
+    const forging = ledger.by(hr)((trx) =>
+      sql`SELECT audit_write('purge', 'employees', NULL, '{}', '{"punches": [1], "audits": []}')`.execute(
+        trx,
+      ),
+    )
+    await expect(forging).rejects.toThrow('nobody here wrote it')
+  })
+
+  test('tells of triggers that are off or strange, and of settings that silence them', async () => {
+    await sql`ALTER TABLE users DISABLE TRIGGER audit`.execute(db)
+    await sql`CREATE TRIGGER mine AFTER INSERT ON sites EXECUTE FUNCTION suppress_redundant_updates_trigger()`.execute(
+      db,
+    )
+    const found = await faults()
+    expect(found.map(({ what }) => what)).toEqual(['unguarded', 'unguarded'])
+    expect(found.map(({ message }) => message).join()).toMatch(/sites.*mine.*users/s)
+  })
+
+  test('tells that its head outside the database is gone or damaged, and starts all the same', async () => {
+    await addPerson('E1')
+    await ledger.close()
+    await writeFile(join(folder, 'ledger-head.json'), '{"seq"')
+    ledger = await open()
+    expect(await faults()).toMatchObject([{ what: 'cut_off', message: expect.stringContaining('damaged') }])
+    await ledger.close()
+    await rm(join(folder, 'ledger-head.json'))
+    ledger = await open()
+    expect(await faults()).toMatchObject([{ what: 'cut_off', message: expect.stringContaining('missing') }])
+    await ledger.accept(cliAuthor, 'the disk was damaged; compared with the head of yesterday')
+    expect(await faults()).toEqual([])
   })
 
   test('holds when a person is forgotten, and says that they were', async () => {
@@ -329,6 +440,7 @@ describe('the ledger', () => {
     await punch('E1')
     await punch('E1', '2025-03-03T02:00:00Z')
     await sql`ALTER TABLE attendance ENABLE TRIGGER ledger`.execute(db)
+    await sql`ALTER TABLE employees ENABLE TRIGGER audit`.execute(db)
     await rm(join(folder, 'ledger-head.json'), { force: true })
     ledger = await open()
     expect(await ledger.verify()).toMatchObject({ entries: 3, faults: [] })
