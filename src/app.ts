@@ -5,7 +5,7 @@ import fastifyHelmet from '@fastify/helmet'
 import { fastify, LogController } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { callerId } from './access/caller.ts'
-import { registerGuard } from './access/guard.ts'
+import { isStill, registerGuard } from './access/guard.ts'
 import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
@@ -27,7 +27,7 @@ import type { Gallery } from './gallery/gallery.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
-import type { Ledger } from './ledger/ledger.ts'
+import type { Author, Ledger } from './ledger/ledger.ts'
 import { ledgerRoutes } from './ledger/routes.ts'
 import { metricsRoutes, stageTimes, timed } from './monitoring/metrics.ts'
 import { inferenceProbe, startHealthProbe } from './monitoring/probe.ts'
@@ -90,13 +90,14 @@ export async function buildApp(given: AppDeps): Promise<App> {
   registerErrorHandling(app, isConnectionError)
   const tokenKey = deriveKey(deps.secret, 'access tokens')
   await app.register(fastifyCookie)
-  registerGuard(app, {
+  const guard = {
     ...deps,
     tokenKey,
     deviceAuth: config.DEVICE_AUTH,
     origins: config.CORS_ORIGINS,
-    kioskOfKey: (keyHash, author) => kioskOfKey(deps, keyHash, author),
-  })
+    kioskOfKey: (keyHash: string, author: Author) => kioskOfKey(deps, keyHash, author),
+  }
+  registerGuard(app, guard)
   limitCallers(app, config.RATE_LIMIT)
   registerNetworkLog(app, deps)
   cleanUpEachMinute(app, { ...deps, logDays: config.RETENTION_NETWORK_LOG_DAYS })
@@ -158,6 +159,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         timeZone: config.TIME_ZONE,
         padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
+        isStill: (request) => isStill(request, guard),
       })
     },
     { prefix: '/api/v1' },
@@ -282,10 +284,11 @@ async function protectBrowsers(app: App, origins: readonly string[]): Promise<vo
       'content-type',
       'idempotency-key',
       'if-match',
+      'last-event-id',
       'x-api-key',
       'x-device-key',
     ],
-    exposedHeaders: ['etag', 'link', 'retry-after', 'x-request-id', 'x-total-count'],
+    exposedHeaders: ['etag', 'idempotent-replayed', 'link', 'retry-after', 'x-request-id', 'x-total-count'],
     maxAge: 600,
   })
 }

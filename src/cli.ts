@@ -54,8 +54,10 @@ program
         )
       if (server.tls?.local)
         say(`Serving the certificate that "rollcall tls init" made: ${server.tls.certFile}`)
+      // Before it says so: whoever reads that may stop it at once.
+      const stopped = stopSignal()
       say(`Rollcall answers at ${server.base} (API: ${server.base}/docs). Stop it with Ctrl+C.`)
-      await stopSignal()
+      await stopped
       say('stopping: answering what has arrived')
       await server.close()
       // Without that a worker stays for as long as the process that started it.
@@ -64,7 +66,9 @@ program
 
 program
   .command('demo')
-  .description('start a server with demo staff and send it real check-ins')
+  .description(
+    'start a server with demo staff in ./demo-data (DATA_DIR is not read) and send it real check-ins',
+  )
   .option(
     '--once',
     'stop after the last line; exit code 0 when everybody was recognised and no stranger was named',
@@ -112,7 +116,10 @@ program
   .description('put a backup into the database, DATA_DIR and KEY_DIR; stop the server first')
   .option('--keys <file>', "the file of the backup's keys, where it is not beside it")
   .option('--replace', 'replace what the database holds')
-  .option('--tombstones <file>', 'ids of keys, a line each, that were dropped after the backup was made')
+  .option(
+    '--tombstones <file>',
+    'the folder KEY_DIR/…/erased, or ids of keys, a line each: what was dropped after the backup',
+  )
   .action((file: string, options: RestoreOptions) =>
     attempt(async () => {
       const config = loadConfig()

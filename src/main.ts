@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs'
-import { access, constants, mkdir, stat } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs/promises'
 import type { Server as HttpsServer } from 'node:https'
 import { availableParallelism } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { loadSecret } from './access/secret.ts'
 import { forgetExpired } from './access/sessions.ts'
 import { forgetFailures } from './access/throttle.ts'
@@ -24,11 +23,14 @@ import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
 import { openKeys } from './keys.ts'
 import { serverAuthor } from './ledger/ledger.ts'
+import { noteSettings } from './settings-note.ts'
 import { type Clock, systemClock } from './shared/clock.ts'
 import type { Config } from './shared/config.ts'
+import { makeWithParents } from './shared/folders.ts'
 import type { Logger } from './shared/log.ts'
 import { followTls, hostOfAddress, loadTls, type Tls } from './shared/tls.ts'
 import { createWorkQueue } from './shared/work-queue.ts'
+import type { Vault } from './vault/vault.ts'
 
 export interface RunningServer {
   /** Where it answers, such as http://127.0.0.1:8000. */
@@ -46,7 +48,7 @@ export interface Operations {
   /** Before the schema may change; a rejection leaves it as it is. */
   beforeMigration(db: Database, clock: Clock, progress: (step: string) => void): Promise<void>
   /** As long as the server runs. Resolves to the function that ends it. */
-  beside(deps: { db: Database; clock: Clock; log: Logger }): Promise<() => Promise<void>>
+  beside(deps: { db: Database; vault: Vault; clock: Clock; log: Logger }): Promise<() => Promise<void>>
 }
 
 const HOUR_MS = 60 * 60 * 1000
@@ -74,6 +76,7 @@ export async function startServer(
   try {
     await makeFolder(config.DATA_DIR, 'DATA_DIR')
     await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+    await makeFolder(config.KEY_DIR, 'KEY_DIR')
     const secret = await loadSecret(config.SECRET_KEY, config.DATA_DIR)
     const tls = await loadTls(config, clock.now())
     progress(config.DB_URL ? 'connecting to PostgreSQL' : 'starting the embedded PostgreSQL')
@@ -85,6 +88,7 @@ export async function startServer(
     await migrateToLatest(db)
     const { vault, ledger } = await openKeys(config, db, clock, log)
     undo.push(() => ledger.close())
+    if (first) await noteSettings(db, ledger, config)
 
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
@@ -114,7 +118,7 @@ export async function startServer(
     // Nobody else changes the embedded database.
     if (database.kind === 'postgresql') undo.push(followLedger({ db, gallery, log }, entered))
 
-    if (operations) undo.push(await operations.beside({ db, clock, log }))
+    if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
     const queue = createWorkQueue({
       atOnce: cores,
       maxWaiting: Math.ceil(64 / config.WORKERS),
@@ -205,16 +209,6 @@ export async function makeFolder(path: string, setting: string): Promise<void> {
       },
     )
   }
-}
-
-/** Not Node's own `recursive`: below /proc, where nothing can be made, it tries without end. */
-async function makeWithParents(path: string): Promise<void> {
-  if (existsSync(path)) return
-  if (dirname(path) !== path) await makeWithParents(dirname(path))
-  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    // Another process may have made it in between.
-    if (error.code !== 'EEXIST') throw error
-  })
 }
 
 async function listen(app: Awaited<ReturnType<typeof buildApp>>, { HOST, PORT }: Config): Promise<void> {

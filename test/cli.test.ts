@@ -97,6 +97,7 @@ describe('start', () => {
   test.runIf(process.platform === 'linux').each([
     ['DATA_DIR', '/proc/rollcall/data'],
     ['UPLOAD_DIR', '/proc/rollcall'],
+    ['KEY_DIR', '/proc/rollcall/keys'],
     ['DATA_DIR', '/dev/null'],
     ['DATA_DIR', '/dev/null/data'],
   ])('says that the folder %s=%s cannot be made', async (setting, path) => {

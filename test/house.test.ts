@@ -8,7 +8,7 @@ const floors = [
   ['shared'],
   ['face', 'database', 'vault'],
   ['ledger'],
-  ['keys.ts'],
+  ['keys.ts', 'settings-note.ts'],
   ['access'],
   ['sites'],
   ['employees', 'devices'],

@@ -59,6 +59,14 @@ export async function announceServer(url: string | undefined, log: Logger): Prom
   }
 }
 
+/** Whether a server uses this PostgreSQL database. */
+export async function isServed(db: Database): Promise<boolean> {
+  const { rows } = await sql`SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = 0 AND objid = ${servingLock} AND objsubid = 1 AND mode = 'ShareLock'
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`.execute(db)
+  return rows.length > 0
+}
+
 /** Takes the database for the transaction that is open on this connection alone. Throws an Error for the operator where a server uses it. */
 export async function claimDatabase(trx: Database): Promise<void> {
   const { rows } = await sql<{ held: boolean }>`

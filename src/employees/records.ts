@@ -1,8 +1,9 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import { codeOf } from '../database/errors.ts'
-import { hasWords, sortedBy } from '../database/lists.ts'
+import { hasWords, isSameText, sortedBy } from '../database/lists.ts'
 import type { Database, DatabaseTransaction, Tables } from '../database/tables.ts'
 import { type Change, release } from '../ledger/ledger.ts'
+import { versionMismatch } from '../shared/version.ts'
 import type { Employee, EmployeeChanges, EmployeeFilters, NewEmployee, Page } from './schema.ts'
 
 /**
@@ -165,7 +166,7 @@ function order(sort: EmployeeFilters['sort'] = 'created_at') {
 
 function filters(eb: ExpressionBuilder<Tables, 'employees'>, query: EmployeeFilters) {
   const conditions: Expression<SqlBool>[] = [eb('ended_at', query.ended ? 'is not' : 'is', null)]
-  if (query.department != null) conditions.push(eb('department', '=', query.department))
+  if (query.department != null) conditions.push(isSameText(sql`department`, query.department))
   if (query.is_active !== undefined) conditions.push(eb('is_active', '=', query.is_active))
   if (query.site_id !== undefined) conditions.push(eb('site_id', '=', query.site_id))
   if (query.search != null) conditions.push(hasWords(searchedText, query.search))
@@ -228,11 +229,15 @@ async function whyUnchanged(db: DatabaseTransaction, employeeId: string): Promis
   return { outcome: (await findEmployee(db, employeeId)) ? 'version_mismatch' : 'not_found' }
 }
 
-/** Lets a person be recognised, or not. Undefined when there is no such employee. */
+/**
+ * Lets a person be recognised, or not. `expected`: only one of these versions, undefined means any. Throws
+ * `version_mismatch`; undefined when there is no such employee.
+ */
 export async function setActive(
   change: Change,
   employeeId: string,
   active: boolean,
+  expected: readonly number[] | undefined,
   now: Date,
 ): Promise<Employee | undefined> {
   return change(async (trx) => {
@@ -242,9 +247,13 @@ export async function setActive(
       .where('employee_id', '=', employeeId)
       .where('ended_at', 'is', null)
       .where('is_active', '=', !active)
+      .where(isVersion(expected))
       .returning(columns)
       .executeTakeFirst()
-    return changed ?? findEmployee(trx, employeeId)
+    if (changed) return changed
+    const unchanged = await findEmployee(trx, employeeId)
+    if (unchanged && expected && !expected.includes(unchanged.version)) throw versionMismatch()
+    return unchanged
   })
 }
 

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createCipheriv, createHash, randomBytes, randomUUID } from 'node:crypto'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -6,7 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type SqlBool, sql } from 'kysely'
-import { type Entry, fromFdPromise, getFileNameLowLevel, validateFileName, type ZipFile } from 'yauzl'
+import {
+  type Entry,
+  fromRandomAccessReaderPromise,
+  getFileNameLowLevel,
+  RandomAccessReader,
+  validateFileName,
+  type ZipFile,
+} from 'yauzl'
 import { z } from 'zod'
 import { authorOf, callerId } from '../access/caller.ts'
 import { isConnectionError } from '../database/errors.ts'
@@ -48,9 +55,10 @@ const MAX_ATTEMPTS = 120
 
 // ---------------------------------------------------------------- the route
 
-/** A ZIP on the disk, in a file without a name. */
+/** A ZIP on the disk, in a file without a name, under a key that is nowhere else. */
 interface StoredZip {
   handle: FileHandle
+  key: Buffer
   /** Gives back the file and the turn. Again it does nothing. */
   release: () => void
   /** Whether the route has it; from then on it is the route that releases it. */
@@ -132,7 +140,7 @@ export function bulkPhotoRoutes(app: App, deps: BulkDeps): void {
       const lines = /\bapplication\/x-ndjson\b/i.test(request.headers.accept ?? '')
       file.taken = true
       try {
-        const archive = await openArchive(deps.db, file.handle)
+        const archive = await openArchive(deps.db, file)
         const rows = importPhotos(deps, archive, {
           dryRun,
           change: deps.ledger.by(authorOf(request)),
@@ -174,9 +182,11 @@ export function bulkPhotoRoutes(app: App, deps: BulkDeps): void {
           fields[part.fieldname] = part.value
           continue
         }
-        const zip = { handle: await openNameless(deps.folder), release, taken: false }
+        const zip = { handle: await openNameless(deps.folder), key: randomBytes(32), release, taken: false }
         stored.push(zip)
-        for await (const chunk of part.file as AsyncIterable<Buffer>) await write(zip.handle, chunk)
+        const cipher = cipherAt(zip.key, 0)
+        for await (const chunk of part.file as AsyncIterable<Buffer>)
+          await write(zip.handle, cipher.update(chunk))
         if (part.file.truncated) throw tooLarge(MAX_ZIP_BYTES)
         fields[part.fieldname] = zip
       }
@@ -191,7 +201,7 @@ export function bulkPhotoRoutes(app: App, deps: BulkDeps): void {
   }
 }
 
-/** A new file that only its handle leads to: photos in the clear are gone with it, however the process ends. */
+/** A new file that only its handle leads to: it is gone with it, however the process ends. */
 async function openNameless(folder: string): Promise<FileHandle> {
   const path = join(folder, `${randomUUID()}.upload`)
   try {
@@ -200,6 +210,60 @@ async function openNameless(folder: string): Promise<FileHandle> {
     return handle
   } catch (error) {
     throw notStored(error)
+  }
+}
+
+const BLOCK_BYTES = 16
+const PIECE_BYTES = 64 * 1024
+
+/** AES in counter mode from a place in the file on; it opens what it sealed. The key is of one file only: no nonce. */
+function cipherAt(key: Buffer, position: number) {
+  const counter = Buffer.alloc(BLOCK_BYTES)
+  counter.writeBigUInt64BE(BigInt(Math.floor(position / BLOCK_BYTES)), BLOCK_BYTES - 8)
+  const cipher = createCipheriv('aes-256-ctr', key, counter)
+  cipher.update(Buffer.alloc(position % BLOCK_BYTES))
+  return cipher
+}
+
+/** The bytes of the ZIP, opened where they are read: what the disk had of it is no photo. */
+class SealedZip extends RandomAccessReader {
+  readonly #stored: StoredZip
+
+  constructor(stored: StoredZip) {
+    super()
+    this.#stored = stored
+  }
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    return Readable.from(this.#range(start, end), { objectMode: false })
+  }
+
+  async *#range(start: number, end: number): AsyncGenerator<Buffer> {
+    for (let at = start; at < end; at += PIECE_BYTES) yield this.#piece(at, Math.min(PIECE_BYTES, end - at))
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null) => void,
+  ): void {
+    this.#piece(position, length).then(
+      (piece) => {
+        piece.copy(buffer, offset)
+        callback(null)
+      },
+      (error: Error) => callback(error),
+    )
+  }
+
+  async #piece(position: number, length: number): Promise<Buffer> {
+    const { handle, key } = this.#stored
+    const sealed = Buffer.alloc(length)
+    const { bytesRead } = await handle.read(sealed, 0, length, position)
+    if (bytesRead < length) throw new Error('the file ends too early')
+    return cipherAt(key, position).update(sealed)
   }
 }
 
@@ -252,13 +316,14 @@ interface Archive {
 }
 
 /** What a ZIP holds, and whose each photo is. Rejects with `invalid_request` where it cannot be read, or holds no photo. */
-async function openArchive(db: Database, handle: FileHandle): Promise<Archive> {
+async function openArchive(db: Database, stored: StoredZip): Promise<Archive> {
   const entries: Entry[] = []
   let zip: ZipFile
   try {
     // Names are judged below, one by one, and sizes by what really comes out.
     const options = { autoClose: false, decodeStrings: false, validateEntrySizes: false }
-    zip = await fromFdPromise(handle.fd, options)
+    const { size } = await stored.handle.stat()
+    zip = await fromRandomAccessReaderPromise(new SealedZip(stored), size, options)
     if (zip.entryCount <= MAX_ENTRIES) for await (const entry of zip.eachEntry()) entries.push(entry)
   } catch {
     throw invalidField('file', 'is not a ZIP that can be read, or was cut off: make it again')

@@ -5,6 +5,7 @@ import { employeePath } from '../employees/schema.ts'
 import { type Ledger, note } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
+import { wholeList } from '../shared/paging.ts'
 import { type Consent, giveConsent, listConsents } from './consent.ts'
 import type { EnrolDeps } from './enrol.ts'
 import { listErasures } from './erase.ts'
@@ -64,10 +65,10 @@ export function personalDataRoutes(app: App, deps: EnrolDeps & { ledger: Ledger;
         response: { 200: z.array(consentSchema), ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { employee_id } = request.params
       requireVisible(await requireAnybody(db, employee_id), visibleDepartments(request.caller))
-      return (await listConsents(db, employee_id)).map(asAnswered)
+      return wholeList(request, reply, (await listConsents(db, employee_id)).map(asAnswered))
     },
   )
 
@@ -132,12 +133,12 @@ export function personalDataRoutes(app: App, deps: EnrolDeps & { ledger: Ledger;
         response: { 200: z.array(erasureSchema), ...problems },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { employee_id } = request.params
       const erasures = await listErasures(deps, employee_id)
       const visible = visibleDepartments(request.caller)
       if (visible || erasures.length === 0) requireVisible(await requireAnybody(db, employee_id), visible)
-      return erasures
+      return wholeList(request, reply, erasures)
     },
   )
 

@@ -31,9 +31,37 @@ export async function sealOlder(
     if (index % 100 === 0) progress(`sealing photos and templates: ${index} of ${people.length} people`)
     await sealPerson(deps, employeeId)
   }
-  await sealCalibrations(deps)
+  const calibrations = await sealCalibrations(deps)
+  if (people.length + calibrations > 0) {
+    progress('removing what was in the clear from the tables')
+    await rewriteTables(deps)
+  }
   if (people.length > 0) deps.log.info({ people: people.length }, 'sealed what an older version had stored')
   return people.length
+}
+
+/**
+ * An update leaves the row that it replaces in the table's file. With the tables written anew the old files go; what the
+ * write-ahead log still holds goes with its checkpoints.
+ */
+async function rewriteTables({ db, log }: SealDeps): Promise<void> {
+  try {
+    // Not in a transaction: VACUUM refuses that.
+    await db.connection().execute(async (connection) => {
+      await sql`SET statement_timeout = 0`.execute(connection)
+      try {
+        for (const table of ['samples', 'sample_embeddings', 'face_templates', 'calibrations'])
+          await sql`VACUUM FULL ${sql.table(table)}`.execute(connection)
+      } finally {
+        await sql`RESET statement_timeout`.execute(connection)
+      }
+    })
+  } catch (error) {
+    log.warn(
+      { err: error },
+      'the tables still hold what was in the clear; run VACUUM FULL on samples, sample_embeddings, face_templates and calibrations',
+    )
+  }
 }
 
 async function unsealedPeople(db: Database): Promise<string[]> {
@@ -145,9 +173,10 @@ async function sealVectors(trx: DatabaseTransaction, key: Buffer, employeeId: st
       .execute()
 }
 
-async function sealCalibrations({ db, vault, change }: SealDeps): Promise<void> {
+/** Returns how many it sealed. */
+async function sealCalibrations({ db, vault, change }: SealDeps): Promise<number> {
   const open = await db.selectFrom('calibrations').select('id').where('is_sealed', '=', false).execute()
-  if (open.length === 0) return
+  if (open.length === 0) return 0
   const key = await vault.named(CALIBRATION_KEY)
   await change(async (trx) => {
     await waitForOthers(trx)
@@ -164,4 +193,5 @@ async function sealCalibrations({ db, vault, change }: SealDeps): Promise<void> 
         .where('id', '=', id)
         .execute()
   })
+  return open.length
 }

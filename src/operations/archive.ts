@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { rename, rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
 import yazl from 'yazl'
 import { syncFolder } from '../database/durable-files.ts'
+import { makeWithParents } from '../shared/folders.ts'
 
 /** A ZIP that is being written beside its place, an entry at a time. */
 export interface ArchiveWriter {
@@ -23,7 +24,7 @@ export interface ArchiveWriter {
 /** Begins `path`.part (0600), and the folders above it (0700). Rejects with the file system's error. */
 export async function createArchive(path: string): Promise<ArchiveWriter> {
   const half = `${path}.part`
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeWithParents(resolve(dirname(path)))
   await rm(half, { force: true })
   const zip = new yazl.ZipFile()
   const file = createWriteStream(half, { flags: 'wx', mode: 0o600, flush: true })

@@ -1,13 +1,15 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import { deriveKey } from '../access/secret.ts'
 import { migrationStatus } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
-import { type ArchiveWriter, createArchive } from './archive.ts'
+import { syncFolder } from '../vault/files.ts'
+import type { Vault } from '../vault/vault.ts'
+import { type ArchiveReader, type ArchiveWriter, createArchive, openArchive } from './archive.ts'
 
 /** What is backed up, and where the parts of it are. */
 export interface Installation {
@@ -70,8 +72,7 @@ export async function backUp(
   now: Date,
   progress: (line: string) => void,
 ): Promise<Manifest> {
-  if (existsSync(file) || existsSync(keysFileOf(file)))
-    throw new Error(`${file} is there already, and a backup is never overwritten. Choose another name.`)
+  refuseExisting(file)
   const archives: ArchiveWriter[] = []
   try {
     for (const path of [keysFileOf(file), file]) archives.push(await createArchive(path))
@@ -103,10 +104,19 @@ export async function backUp(
   }
 }
 
-function explain(file: string, { code, message }: NodeJS.ErrnoException): string {
+export function refuseExisting(file: string): void {
+  if (existsSync(file) || existsSync(keysFileOf(file)))
+    throw new Error(`${file} is there already, and a backup is never overwritten. Choose another name.`)
+}
+
+const unwritable = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'])
+
+/** Why nothing was written to `file`, for the operator. */
+export function explain(file: string, { code, syscall, message }: NodeJS.ErrnoException): string {
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return `The disk of ${file} is full, and no backup was made. Make room, or choose a file on another disk.`
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+  // A photo that is not found is another matter than a folder that cannot be made.
+  if (unwritable.has(code ?? '') || (code === 'ENOENT' && syscall === 'mkdir'))
     return `${file} cannot be written, and no backup was made. Choose a folder that this user may write to.`
   return `No backup was made: ${message}`
 }
@@ -247,6 +257,85 @@ async function writeKeys(folder: string, archive: ArchiveWriter): Promise<number
       if (name.endsWith('.key')) keys++
     }
   return keys
+}
+
+const keysOfBackup = /\.keys$/
+/** What of it is being written anew, or was when the server was killed. */
+const keysInWriting = /\.keys(\.[0-9a-f-]{36})?\.part$|\.keys\.[0-9a-f-]{36}$/
+const ABANDONED_MS = 24 * 60 * 60_000
+
+/**
+ * Takes the keys that were dropped out of every backup in `folder`, and puts their tombstones in: a backup opens nobody
+ * who was erased since. Each file is the old one or the new one, whatever happens. Returns how many were written anew.
+ */
+export async function dropErasedKeys(folder: string, vault: Vault, now: Date): Promise<number> {
+  const erased = new Set(await vault.erased())
+  let rewritten = 0
+  let failure: unknown
+  for (const name of await namesIn(folder)) {
+    const path = join(folder, name)
+    if (keysInWriting.test(name)) {
+      const age = now.getTime() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? now.getTime())
+      if (age > ABANDONED_MS) await rm(path, { force: true })
+    } else if (keysOfBackup.test(name)) {
+      // One that is damaged does not keep the others as they are.
+      const isDone = await dropFrom(path, vault, erased).catch((cause: Error) => {
+        failure = new Error(`${path} cannot be written anew: ${cause.message}`, { cause })
+      })
+      if (isDone) rewritten++
+    }
+  }
+  if (failure) throw failure
+  return rewritten
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+async function dropFrom(path: string, vault: Vault, erased: ReadonlySet<string>): Promise<boolean> {
+  const archive = await openArchive(path)
+  try {
+    const idOf = (name: string) => (name.endsWith('.key') ? name.slice(0, -'.key'.length) : '')
+    const dropped = archive.names.map(idOf).filter((id) => erased.has(id))
+    if (dropped.length === 0) return false
+    // Another process may do the same.
+    const fresh = `${path}.${randomUUID()}`
+    await copyWithout(archive, dropped, fresh, vault)
+    await rename(fresh, path)
+    await syncFolder(dirname(path))
+    return true
+  } finally {
+    archive.close()
+  }
+}
+
+async function copyWithout(
+  from: ArchiveReader,
+  dropped: string[],
+  path: string,
+  vault: Vault,
+): Promise<void> {
+  const to = await createArchive(path)
+  try {
+    const surplus = new Set(dropped.flatMap((id) => [`${id}.key`, `erased/${id}`]))
+    for (const name of from.names) {
+      const content = surplus.has(name) ? undefined : await from.read(name)
+      if (content) await to.add(name, content)
+    }
+    for (const id of dropped)
+      await to.add(`erased/${id}`, only(Buffer.from(`${JSON.stringify(await vault.tombstone(id))}\n`)))
+    await to.end()
+    await to.publish()
+  } catch (error) {
+    await to.discard()
+    throw error
+  }
 }
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {

@@ -10,6 +10,7 @@ import { sql } from 'kysely'
 import { loadSecret } from '../access/secret.ts'
 import { openDatabase } from '../database/connect.ts'
 import { migrationNames, migrationStatus } from '../database/migrate.ts'
+import { isServed } from '../database/serving.ts'
 import type { Database } from '../database/tables.ts'
 import { startEngine } from '../face/engine.ts'
 import { humanV1 } from '../face/packs/human-v1.ts'
@@ -71,7 +72,9 @@ export async function examine(config: Config, now: Date): Promise<Finding[]> {
   })
   try {
     if (db) {
-      const { db: database } = db
+      const { db: database, kind } = db
+      if (health && (kind === 'embedded' || !(await isServed(database))))
+        await check('port', async () => strange(config))
       await check('migrations', () => migrations(database))
       await check('clock', () => clock(database))
       await check('keys', () => keys(config, database))
@@ -282,6 +285,13 @@ async function port(
     return warning(`${text} It serves another certificate than ${tls.certFile}: restart it.`)
   return ok(text)
 }
+
+/** A server answers, but none has this database: it is of another installation. */
+const strange = ({ PORT }: Config): Result =>
+  fault(
+    `The Rollcall that answers on port ${PORT} is of another installation: it does not use this database. Stop it, or ` +
+      'set PORT.',
+  )
 
 function listenOnce(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {

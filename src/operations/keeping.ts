@@ -1,8 +1,9 @@
-import { chmod, readdir, rm } from 'node:fs/promises'
+import { chmod, copyFile, open, readdir, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { sql } from 'kysely'
 import { openDatabase } from '../database/connect.ts'
+import { syncFolder } from '../database/durable-files.ts'
 import { migrationNames, migrationStatus } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
 import { openKeys } from '../keys.ts'
@@ -10,10 +11,21 @@ import { type Author, cliAuthor, note, serverAuthor } from '../ledger/ledger.ts'
 import type { Operations } from '../main.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Config } from '../shared/config.ts'
+import { makeWithParents } from '../shared/folders.ts'
 import { createLogger, type Logger } from '../shared/log.ts'
+import type { Vault } from '../vault/vault.ts'
 import { linesOf } from './archive.ts'
-import { backUp, backupName, keysFileOf, type Manifest } from './backup.ts'
+import {
+  backUp,
+  backupName,
+  dropErasedKeys,
+  explain,
+  keysFileOf,
+  type Manifest,
+  refuseExisting,
+} from './backup.ts'
 import { holdsRows, openInstallation } from './installation.ts'
+import { scratchOf } from './restore.ts'
 
 type Say = (line: string) => void
 
@@ -31,8 +43,11 @@ export async function makeBackup(
   clock: Clock,
   say: Say,
 ): Promise<string> {
+  if (config.DB_URL === undefined) {
+    const made = await askServer(config.DATA_DIR, file && resolve(file), clock, say)
+    if (made !== undefined) return made
+  }
   const path = resolve(file ?? join(folderOf(config), backupName('rollcall', clock.now())))
-  if (config.DB_URL === undefined && (await askServer(config.DATA_DIR, path, say))) return path
   const { db, close } = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
   try {
     await refuseEmpty(db)
@@ -78,7 +93,11 @@ async function hasInstance(db: Database): Promise<boolean> {
 /** What a server does about backups: one before each update, one each night, and those that it is asked for. */
 export function backupsOf(config: Config, version: string): Operations {
   return {
-    beforeMigration: (db, clock, say) => backUpBeforeMigration(config, db, version, clock, say),
+    beforeMigration: async (db, clock, say) => {
+      // No restore runs now: what is there was left by one that was killed, and holds keys.
+      await rm(scratchOf(config.DATA_DIR), { recursive: true, force: true })
+      await backUpBeforeMigration(config, db, version, clock, say)
+    },
     beside: (deps) => keepBackups({ config, version, ...deps }),
   }
 }
@@ -129,7 +148,7 @@ const CHECK_MS = 10 * 60_000
  * Makes a backup each night and keeps the newest of them; makes one for `rollcall backup` where nobody else may open
  * the database. Resolves to the function that stops that, which waits for a backup that is being made.
  */
-async function keepBackups(deps: KeepingDeps): Promise<() => Promise<void>> {
+async function keepBackups(deps: KeepingDeps & { vault: Vault }): Promise<() => Promise<void>> {
   let last: Promise<unknown> = Promise.resolve()
   // One at a time: each of them holds the embedded database's only connection for a while.
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -143,16 +162,28 @@ async function keepBackups(deps: KeepingDeps): Promise<() => Promise<void>> {
     )
   }, CHECK_MS)
   timer.unref()
+  const dropKeys = () => {
+    inTurn(() => dropErasedKeys(folderOf(deps.config), deps.vault, deps.clock.now())).catch(
+      (error: unknown) => deps.log.error({ err: error }, 'backups still hold keys of who was erased'),
+    )
+  }
+  dropKeys()
+  deps.vault.onDestroyed(dropKeys)
+  const hourly = setInterval(dropKeys, HOUR_MS)
+  hourly.unref()
   const deaf =
     deps.config.DB_URL === undefined
-      ? await listenForBackups(deps, (file, say) =>
+      ? await listenForBackups(deps, (name, say) =>
           inTurn(async () => {
+            const file = join(folderOf(deps.config), name)
             await backUpAndNote(deps, cliAuthor, file, say)
+            return file
           }),
         )
       : undefined
   return async () => {
     clearInterval(timer)
+    clearInterval(hourly)
     deaf?.()
     await last
   }
@@ -210,27 +241,30 @@ function isDue(names: string[], now: Date, { TIME_ZONE, BACKUP_HOUR }: Config): 
 /** Where a server on the embedded database listens for `rollcall backup`; only its own user may open it. */
 const socketOf = (dataDir: string) => join(resolve(dataDir), 'rollcall.sock')
 
-type Word = { say: string } | { done: true } | { failed: string }
+/** What the server answers; `done` is the file. */
+type Word = { say: string } | { done: string } | { failed: string }
 
 async function listenForBackups(
   { config, log }: KeepingDeps,
-  make: (file: string, say: Say) => Promise<void>,
+  make: (name: string, say: Say) => Promise<string>,
 ): Promise<() => void> {
   const path = socketOf(config.DATA_DIR)
   const answer = async (socket: Socket) => {
     const tell = (word: Word) => socket.writable && socket.write(`${JSON.stringify(word)}\n`)
     try {
-      for await (const line of linesOf(socket)) {
-        const { file } = JSON.parse(line) as { file: string }
-        await make(file, (say) => tell({ say }))
-        tell({ done: true })
-        log.info({ file }, 'backup')
-        break
-      }
+      // No "for await": what leaves that destroys the socket, and whoever asked would not be told.
+      const { value: line, done } = await linesOf(socket).next()
+      if (done) return
+      const { name } = JSON.parse(line) as { name: string }
+      const file = await make(basename(name), (say) => tell({ say }))
+      tell({ done: file })
+      log.info({ file }, 'backup')
     } catch (error) {
+      log.error({ err: error }, 'a backup failed')
       tell({ failed: (error as Error).message })
+    } finally {
+      socket.end()
     }
-    socket.end()
   }
   const server = createServer((socket) => {
     // Whoever asked may go away; the backup is made all the same.
@@ -251,8 +285,17 @@ async function listenForBackups(
   return () => server.close()
 }
 
-/** Lets the server that has this folder make the backup. False when there is none. */
-async function askServer(dataDir: string, file: string, say: Say): Promise<boolean> {
+/**
+ * Lets the server that has this folder make the backup, in its own folder of backups: what else it may write is its
+ * service manager's business, and its /tmp need not be ours. From there it is moved to `path`. Resolves to the file;
+ * undefined when there is no server.
+ */
+async function askServer(
+  dataDir: string,
+  path: string | undefined,
+  clock: Clock,
+  say: Say,
+): Promise<string | undefined> {
   const socket = connect(socketOf(dataDir))
   try {
     await new Promise<void>((connected, failed) => {
@@ -260,14 +303,70 @@ async function askServer(dataDir: string, file: string, say: Say): Promise<boole
       socket.once('error', failed)
     })
   } catch {
-    return false
+    return undefined
   }
-  socket.write(`${JSON.stringify({ file })}\n`)
-  for await (const line of linesOf(socket)) {
-    const word = JSON.parse(line) as Word
-    if ('say' in word) say(word.say)
-    if ('failed' in word) throw new Error(word.failed)
-    if ('done' in word) return true
+  try {
+    if (path !== undefined) await requireRoom(path)
+    // Two that are made in the same second have two names.
+    const name = backupName(path === undefined ? 'rollcall' : `rollcall-${process.pid}`, clock.now())
+    socket.write(`${JSON.stringify({ name })}\n`)
+    for await (const line of linesOf(socket)) {
+      const word = JSON.parse(line) as Word
+      if ('say' in word) say(word.say)
+      if ('failed' in word) throw new Error(word.failed)
+      if ('done' in word) return path === undefined ? word.done : await moveBackup(word.done, path)
+    }
+  } finally {
+    socket.destroy()
   }
   throw new Error('The server stopped before the backup was made. Run this again.')
+}
+
+/** Before the server has any work with it. */
+async function requireRoom(path: string): Promise<void> {
+  refuseExisting(path)
+  try {
+    await makeWithParents(dirname(path))
+    await (await open(`${path}.part`, 'w', 0o600)).close()
+    await rm(`${path}.part`)
+  } catch (cause) {
+    throw new Error(explain(path, cause as NodeJS.ErrnoException), { cause })
+  }
+}
+
+/** Moves a backup and its keys, to another disk too. Each file appears when it is whole. */
+async function moveBackup(from: string, to: string): Promise<string> {
+  try {
+    // The large one first: where it does not fit, both are left.
+    await moveFile(from, to)
+    await moveFile(keysFileOf(from), keysFileOf(to))
+    syncFolder(dirname(to))
+    return to
+  } catch (cause) {
+    throw new Error(`The backup was made, but ${to} could not be written: it is left as ${from}.`, { cause })
+  }
+}
+
+async function moveFile(from: string, to: string): Promise<void> {
+  try {
+    return await rename(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+  }
+  const half = `${to}.part`
+  try {
+    await copyFile(from, half)
+    const copy = await open(half, 'r+')
+    try {
+      await copy.chmod(0o600)
+      await copy.sync()
+    } finally {
+      await copy.close()
+    }
+    await rename(half, to)
+  } catch (error) {
+    await rm(half, { force: true })
+    throw error
+  }
+  await rm(from)
 }

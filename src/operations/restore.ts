@@ -1,22 +1,29 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { openDatabase } from '../database/connect.ts'
 import { migrateWithin, migrationNames } from '../database/migrate.ts'
 import { claimDatabase } from '../database/serving.ts'
 import type { Database } from '../database/tables.ts'
-import { applyTombstones } from '../gallery/erase.ts'
+import { type EraseBiometrics, endEmployment, purgeEmployee } from '../employees/records.ts'
+import {
+  applyTombstones,
+  type EraseDeps,
+  earlierErasure,
+  eraseBiometrics,
+  readTombstones,
+} from '../gallery/erase.ts'
 import { openPhotoStore } from '../gallery/photo-store.ts'
 import { openKeys } from '../keys.ts'
-import { cliAuthor } from '../ledger/ledger.ts'
+import { type Change, cliAuthor } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Config } from '../shared/config.ts'
 import { createLogger } from '../shared/log.ts'
 import { syncFolder, writeFirst } from '../vault/files.ts'
 import { loadMasterKey } from '../vault/master-key.ts'
-import { openVault, type Vault } from '../vault/vault.ts'
+import { isKeyId, isRotating, openVault, readTombstone, type Tombstone, type Vault } from '../vault/vault.ts'
 import { type ArchiveReader, linesOf, openArchive } from './archive.ts'
 import {
   keysFileOf,
@@ -37,7 +44,7 @@ export interface RestoreOptions {
   keys?: string | undefined
   /** Whether what the database holds may be replaced. */
   replace?: boolean | undefined
-  /** A list of keys (their ids, a line each) that were dropped after the backup was made. */
+  /** What was dropped after the backup was made: a folder of tombstones, or a list of keys (their ids, a line each). */
   tombstones?: string | undefined
 }
 
@@ -49,8 +56,11 @@ interface Backup {
   vaultFolder: string
   ledgerKey: Buffer
   /** What was dropped after the backup was made, as far as the operator says. */
-  tombstones: string[]
+  tombstones: Map<string, Tombstone>
 }
+
+/** Where a restore unpacks keys, in DATA_DIR: what a killed one left goes with the next one or the server's start. */
+export const scratchOf = (dataDir: string) => join(dataDir, 'restoring')
 
 /**
  * Restores a backup into the database, the photos' folder and the keys' folder that `config` names. Everything is
@@ -65,8 +75,7 @@ export async function restore(
   clock: Clock,
   progress: (line: string) => void,
 ): Promise<void> {
-  // Always the same one: copies of keys that a killed restore left are gone with the next one.
-  const scratch = join(config.DATA_DIR, 'restoring')
+  const scratch = scratchOf(config.DATA_DIR)
   await rm(scratch, { recursive: true, force: true })
   await mkdir(scratch, { recursive: true, mode: 0o700 })
   try {
@@ -91,17 +100,21 @@ async function openBackup(
   options: RestoreOptions,
   scratch: string,
 ): Promise<Backup> {
-  const tombstones = options.tombstones === undefined ? [] : await readTombstones(options.tombstones)
+  const tombstones = options.tombstones === undefined ? new Map() : await toldTombstones(options.tombstones)
   const archive = await openWhole(file)
   try {
-    const bytes = await readAll(archive, 'manifest.json')
+    const read = (name: string) =>
+      readAll(archive, name).catch((cause) => {
+        throw broken(file, cause)
+      })
+    const bytes = await read('manifest.json')
     const manifest = readManifest(bytes, file)
     const keysFile = options.keys ?? keysFileOf(file)
     const vaultFolder = join(scratch, 'keys')
     await unpackKeys(keysFile, vaultFolder)
-    const vault = await openBackupKeys(config, vaultFolder, keysFile)
+    const vault = await openBackupKeys(config, vaultFolder, keysFile, manifest.instance)
     const ledgerKey = await vault.named('ledger')
-    const signature = Buffer.from((await readAll(archive, 'manifest.hmac')).toString('latin1'), 'hex')
+    const signature = Buffer.from((await read('manifest.hmac')).toString('latin1'), 'hex')
     const expected = signManifest(ledgerKey, bytes)
     if (signature.length !== expected.length || !timingSafeEqual(signature, expected))
       throw new Error(
@@ -200,38 +213,62 @@ async function unpackKeys(file: string, folder: string): Promise<void> {
 }
 
 /** Opens the backup's keys, each of them, under the present master key. */
-async function openBackupKeys(config: Config, folder: string, file: string): Promise<Vault> {
+async function openBackupKeys(
+  config: Config,
+  folder: string,
+  file: string,
+  instance: string,
+): Promise<Vault> {
   const masterKey = await loadMasterKey(config, false)
   let vault: Vault
   try {
     vault = await openVault({ dir: folder, masterKey })
   } catch (cause) {
     throw new Error(
-      `The keys in ${file} are sealed under another master key than the present one. Nothing was changed. Set ` +
-        'MASTER_KEY, or put into MASTER_KEY_FILE, the master key of the server that made this backup, as it was then.',
+      `The keys in ${file} are sealed under another master key than the present one. Nothing was changed. If the ` +
+        'master key was changed since, name the keys of a backup that was made after that, with --keys. Otherwise set ' +
+        'MASTER_KEY to the master key of the server that made this backup, as it was then; if there are keys in ' +
+        `KEY_DIR already, ${withEmptyKeyDir(config, instance)}.`,
       { cause },
     )
   }
   const ids = await vault.keys()
   if (!ids.includes('ledger')) throw broken(file)
   try {
-    for (const id of ids) await (isId(id) ? vault.key(id) : vault.named(id))
+    for (const id of ids) await (isKeyId(id) ? vault.key(id) : vault.named(id))
   } catch (cause) {
     throw broken(file, cause)
   }
   return vault
 }
 
-const isId = (id: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
+/** Without the tombstones of the folder that is moved away, a restore would bring back who was erased. */
+const withEmptyKeyDir = ({ KEY_DIR }: Config, instance: string) =>
+  `set KEY_DIR to an empty folder and say --tombstones ${join(KEY_DIR, instance, 'erased')}`
 
-async function readTombstones(file: string): Promise<string[]> {
-  const ids = (await readFile(file, 'utf8')).split(/\s+/).filter(Boolean)
-  const wrong = ids.find((id) => !isId(id))
+async function toldTombstones(path: string): Promise<Map<string, Tombstone>> {
+  const isFolder = (await found(path)).isDirectory()
+  const ids = isFolder ? await readdir(path) : (await readFile(path, 'utf8')).split(/\s+/).filter(Boolean)
+  const wrong = ids.find((id) => !isKeyId(id))
   if (wrong !== undefined)
     throw new Error(
-      `${file} is no list of dropped keys: "${wrong}" is not the id of one. Nothing was changed.`,
+      isFolder
+        ? `${path} is no folder of tombstones: "${wrong}" is none. Nothing was changed. Name the folder "erased" in the folder of the keys.`
+        : `${path} is no list of dropped keys: "${wrong}" is not the id of one. Nothing was changed.`,
     )
-  return ids
+  const tombstones = new Map<string, Tombstone>()
+  for (const id of ids) tombstones.set(id, (isFolder && (await readTombstone(path, id))) || {})
+  return tombstones
+}
+
+async function found(path: string) {
+  try {
+    return await stat(path)
+  } catch (cause) {
+    throw new Error(`${path} cannot be read. Nothing was changed. Name what is there with --tombstones.`, {
+      cause,
+    })
+  }
 }
 
 /** Compares everything that the manifest names with what is there. */
@@ -286,9 +323,10 @@ async function intoPlace(
       await setForCopying(trx)
       await claimDatabase(trx)
       await requireRoom(trx, replace ?? false)
+      // First what is taken back when anything of it fails.
+      await load(trx, backup, progress)
       const vault = await mergeKeys(config, backup, keys)
       const finishPhotos = await writePhotos(backup, join(config.UPLOAD_DIR, manifest.instance), progress)
-      await load(trx, backup, progress)
       await requireKeys(trx, vault)
       return finishPhotos
     })
@@ -331,20 +369,36 @@ async function requireRoom(trx: Database, replace: boolean): Promise<void> {
 
 /** Adds the backup's keys and tombstones to those that are here; what is here stays. */
 async function mergeKeys(config: Config, backup: Backup, folder: string): Promise<Vault> {
-  const vault = await openVault({ dir: folder, masterKey: await loadMasterKey(config, false) })
-  const present = await vault.keys()
-  if (present.includes('ledger') && !(await vault.named('ledger')).equals(backup.ledgerKey))
-    throw new Error(
-      `The folder ${folder} holds other keys than the backup. Nothing was changed. Move it away, then restore.`,
-    )
-  const reasons = new Map(backup.tombstones.map((id) => [id, undefined as string | undefined]))
-  for (const id of await backup.vault.erased()) reasons.set(id, await backup.vault.reasonOf(id))
-  const gone = new Set([...(await vault.erased()), ...reasons.keys()])
+  const vault = await openPresentKeys(config, backup, folder)
+  const tombstones = new Map(backup.tombstones)
+  for (const id of await backup.vault.erased()) tombstones.set(id, (await backup.vault.tombstone(id)) ?? {})
+  const gone = new Set([...(await vault.erased()), ...tombstones.keys()])
   for (const id of await backup.vault.keys())
     if (!gone.has(id))
       await writeFirst(join(folder, `${id}.key`), await readFile(join(backup.vaultFolder, `${id}.key`)))
-  for (const [id, reason] of reasons) await vault.destroy(id, reason)
+  for (const [id, tombstone] of tombstones) await vault.destroy(id, tombstone)
   return vault
+}
+
+/** Those that are here must be of the backup's installation, and open under the same master key. */
+async function openPresentKeys(config: Config, { manifest, ledgerKey }: Backup, folder: string) {
+  try {
+    const vault = await openVault({ dir: folder, masterKey: await loadMasterKey(config, false) })
+    const present = await vault.keys()
+    if (!present.includes('ledger') || (await vault.named('ledger')).equals(ledgerKey)) return vault
+  } catch (cause) {
+    if (await isRotating(folder)) throw cause
+    throw new Error(
+      `The keys in ${folder} do not open under this master key. Nothing was changed. Restore with the present master ` +
+        'key, and with --keys the keys of a backup that was made since it was changed; or, with this one, ' +
+        `${withEmptyKeyDir(config, manifest.instance)}.`,
+      { cause },
+    )
+  }
+  throw new Error(
+    `The folder ${folder} holds other keys than the backup. Nothing was changed. To restore without them, ` +
+      `${withEmptyKeyDir(config, manifest.instance)}.`,
+  )
 }
 
 /**
@@ -519,9 +573,10 @@ async function settle(
   try {
     await ledger.accept(cliAuthor, `restored from the backup of ${manifest.made_at}`)
     const photos = await openPhotoStore(join(config.UPLOAD_DIR, manifest.instance))
-    const erased = await applyTombstones({ db, vault, photos, clock, log, change: ledger.by(cliAuthor) })
-    if (erased.length > 0)
-      progress(`erased again, because they were erased after the backup: ${erased.length}`)
+    const deps = { db, vault, photos, clock, log, change: ledger.by(cliAuthor) }
+    await departAgain(deps, progress)
+    for (const { employeeId, reason } of await applyTombstones(deps))
+      progress(`erased again, because they were erased after the backup: ${employeeId} (${reason})`)
     const { entries, faults } = await ledger.verify()
     progress(
       `ledger: ${entries} entries, ${faults.length === 0 ? 'all as they were entered' : 'with faults:'}`,
@@ -529,5 +584,39 @@ async function settle(
     for (const { message } of faults) progress(`  ${message}`)
   } finally {
     await ledger.close()
+  }
+}
+
+/** Purges again who was purged after the backup was made, and ends again what employment was ended since. */
+async function departAgain(
+  deps: EraseDeps & { db: Database; change: Change },
+  progress: (line: string) => void,
+): Promise<void> {
+  const { db, vault, change } = deps
+  const tombstones = await readTombstones(vault)
+  if (!tombstones) return
+  const people = await db
+    .selectFrom('employees')
+    .select(['employee_id', 'created_at', 'ended_at'])
+    .orderBy('id')
+    .execute()
+  for (const { employee_id: employeeId, created_at, ended_at } of people) {
+    // Of earlier ones, another person had this employee_id.
+    const theirs = await tombstones.ofPerson(employeeId, created_at)
+    const purge = theirs.find(({ reason }) => reason === 'purge')
+    const end = theirs.find(({ reason }) => reason === 'employment_ended')
+    const departure = purge ?? (ended_at === null ? end : undefined)
+    if (!departure) continue
+    const earlier = earlierErasure(departure)
+    const erase: EraseBiometrics = (trx, id, reason) => eraseBiometrics(deps, trx, id, reason, earlier)
+    const result = purge
+      ? await purgeEmployee(change, employeeId, undefined, erase)
+      : await endEmployment(change, employeeId, undefined, earlier.at ?? deps.clock.now(), erase)
+    if ('afterCommit' in result) await result.afterCommit()
+    progress(
+      purge
+        ? `purged again, because they were purged after the backup: ${employeeId} (purge)`
+        : `ended again, because their employment ended after the backup: ${employeeId} (employment_ended)`,
+    )
   }
 }

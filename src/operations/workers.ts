@@ -7,8 +7,8 @@ const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 30_000
 /** Who lived for so long has not died of its start. */
 const SETTLED_MS = 60_000
-/** Longer than a server takes to answer what it took. */
-const STOP_PATIENCE_MS = 30_000
+/** Longer than a server takes to answer what it took; service managers must wait for longer still. */
+export const STOP_PATIENCE_MS = 30_000
 
 /**
  * Runs so many processes of this program, which share its port, until `stopSignal` resolves; then every one answers what
@@ -24,11 +24,15 @@ export async function runWorkers(count: number, log: Logger, stopSignal: Promise
     stopSignal.then(() => 'stopped' as const),
   ])
   if (started === false) return false
-  const places = [keepAlive(1, first, log, stopping.signal)]
+  const up = new Set([1])
+  const listening = (number: number) => {
+    if (up.size < count && up.add(number).size === count)
+      log.info({ workers: count }, 'all workers are started')
+  }
+  const places = [keepAlive(1, first, log, stopping.signal, listening)]
   if (started === true) {
     for (let number = 2; number <= count; number++)
-      places.push(keepAlive(number, fork(number), log, stopping.signal))
-    log.info({ workers: count }, 'all workers are started')
+      places.push(keepAlive(number, fork(number), log, stopping.signal, listening))
     await stopSignal
   }
   stopping.abort()
@@ -47,10 +51,17 @@ function fork(number: number): Worker {
 }
 
 /** Resolves when the last worker of this number has ended after the stop. */
-async function keepAlive(number: number, worker: Worker, log: Logger, stop: AbortSignal): Promise<void> {
+async function keepAlive(
+  number: number,
+  worker: Worker,
+  log: Logger,
+  stop: AbortSignal,
+  listening: (number: number) => void,
+): Promise<void> {
   let pauseMs = FIRST_PAUSE_MS
   for (let current = worker; ; current = fork(number)) {
     const born = performance.now()
+    current.once('listening', () => listening(number))
     const [code, signal] = await once(current, 'exit')
     if (stop.aborted) return
     if (performance.now() - born > SETTLED_MS) pauseMs = FIRST_PAUSE_MS

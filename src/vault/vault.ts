@@ -5,6 +5,16 @@ import { isMissing, syncFolder, writeFirst, writeWhole } from './files.ts'
 import { masterKeyId } from './master-key.ts'
 import { KEY_BYTES, open, SealBroken, seal } from './seal.ts'
 
+/** What is kept of a key that was dropped. */
+export interface Tombstone {
+  reason?: string | undefined
+  /** Whose it was, as a keyed hash: it names nobody to whoever finds it. */
+  person?: string | undefined
+  /** When it was dropped, in ISO 8601. */
+  at?: string | undefined
+  by?: string | undefined
+}
+
 /** Keys as files, each wrapped under the master key. It knows nothing of what they seal. */
 export interface Vault {
   /** Makes a key, on disk when it resolves to the key's id. */
@@ -14,13 +24,15 @@ export interface Vault {
   /** The key of the whole place for one purpose, made when it is first asked for. Rejects with `KeyLost`. */
   named(name: string): Promise<Buffer>
   /** Drops a key for ever: what it sealed never opens again, also where an older copy of the key comes back. */
-  destroy(id: string, reason?: string): Promise<void>
+  destroy(id: string, tombstone?: Tombstone): Promise<void>
   /** The ids of the keys that were dropped. */
   erased(): Promise<string[]>
   /** Whether this key was dropped, and its file is gone. */
   isErased(id: string): Promise<boolean>
-  /** Why this key was dropped, if that was said. */
-  reasonOf(id: string): Promise<string | undefined>
+  /** What was said when this key was dropped; undefined: it was not. */
+  tombstone(id: string): Promise<Tombstone | undefined>
+  /** `listener` is called after each key that this process drops. */
+  onDestroyed(listener: () => void): void
   /** The ids and names of the keys that are there. */
   keys(): Promise<string[]>
 }
@@ -49,6 +61,7 @@ const keyName = /^[a-z][a-z-]{0,31}$/
  */
 export async function openVault({ dir, masterKey }: { dir: string; masterKey: Buffer }): Promise<Vault> {
   const named = new Map<string, Promise<Buffer>>()
+  const listeners: (() => void)[] = []
   const pathOf = (id: string) => join(dir, `${id}.key`)
   const tombstoneOf = (id: string) => join(dir, ERASED, id)
   await mkdir(join(dir, ERASED), { recursive: true, mode: 0o700 })
@@ -70,7 +83,7 @@ export async function openVault({ dir, masterKey }: { dir: string; masterKey: Bu
   }
 
   async function erased(): Promise<string[]> {
-    return (await readdir(join(dir, ERASED))).filter((name) => keyId.test(name))
+    return (await readdir(join(dir, ERASED))).filter((name) => isKeyId(name))
   }
 
   async function make(id: string): Promise<Buffer> {
@@ -106,7 +119,7 @@ export async function openVault({ dir, masterKey }: { dir: string; masterKey: Bu
       return id
     },
     async key(id) {
-      if (!keyId.test(id)) throw new KeyLost('of a person', 'has no proper id')
+      if (!isKeyId(id)) throw new KeyLost('of a person', 'has no proper id')
       // The tombstone counts, whatever file came back beside it.
       if (await exists(tombstoneOf(id))) return undefined
       const key = await read(id)
@@ -125,24 +138,46 @@ export async function openVault({ dir, masterKey }: { dir: string; masterKey: Bu
       }
       return key
     },
-    async destroy(id, reason = '') {
-      if (!keyId.test(id)) throw new Error('this is not the id of a key')
+    async destroy(id, tombstone = {}) {
+      if (!isKeyId(id)) throw new Error('this is not the id of a key')
       // First the tombstone: from now on the key counts as dropped, whatever happens to its file.
-      await writeFirst(tombstoneOf(id), `${reason}\n`)
+      await writeFirst(tombstoneOf(id), `${JSON.stringify(tombstone)}\n`)
       await remove((other) => other === id)
+      for (const listener of listeners) listener()
     },
     async isErased(id) {
       return (await exists(tombstoneOf(id))) && !(await exists(pathOf(id)))
     },
-    async reasonOf(id) {
-      if (!keyId.test(id)) return undefined
-      try {
-        return (await readFile(tombstoneOf(id), 'utf8')).trim() || undefined
-      } catch (error) {
-        if (isMissing(error)) return undefined
-        throw error
-      }
+    tombstone: (id) => readTombstone(join(dir, ERASED), id),
+    onDestroyed(listener) {
+      listeners.push(listener)
     },
+  }
+}
+
+export function isKeyId(id: string): boolean {
+  return keyId.test(id)
+}
+
+/** What a folder of tombstones says of a key; undefined where it has none of it. */
+export async function readTombstone(folder: string, id: string): Promise<Tombstone | undefined> {
+  if (!isKeyId(id)) return undefined
+  try {
+    return parseTombstone(await readFile(join(folder, id), 'utf8'))
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+/** One that cannot be read still says that the key was dropped. */
+function parseTombstone(text: string): Tombstone {
+  try {
+    const told = JSON.parse(text) as Record<string, unknown>
+    const textOf = (name: string) => (typeof told[name] === 'string' ? (told[name] as string) : undefined)
+    return { reason: textOf('reason'), person: textOf('person'), at: textOf('at'), by: textOf('by') }
+  } catch {
+    return { reason: text.trim() || undefined }
   }
 }
 

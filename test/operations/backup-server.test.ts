@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
+import { createArchive, openArchive } from '../../src/operations/archive.ts'
 import { type Cluster, startCluster } from '../support/postgres-cluster.ts'
 import { check, endServers, foundCompany, runProgram, startServer } from '../support/server-process.ts'
 
@@ -57,8 +59,52 @@ test('a running server on the embedded database is backed up and moved to Postgr
   expect(await runProgram(['verify'], fresh)).toMatchObject({ code: 0 })
 }, 240_000)
 
+test('a running server on the embedded database says why it can make no backup, and makes the next one', async () => {
+  const settings = { DATA_DIR: join(folder, 'data'), BACKUP_DIR: join(folder, 'backups') }
+  await startServer(settings)
+  await writeFile(settings.BACKUP_DIR, 'no folder')
+  const failed = await runProgram(['backup'], settings)
+  expect([failed.code, failed.said]).toEqual([
+    1,
+    expect.stringMatching(/rollcall-\S+Z\.zip cannot be written, and no backup was made\. Choose a folder/),
+  ])
+  const nowhere = await runProgram(['backup', '/proc/x/a.zip'], settings)
+  expect([nowhere.code, nowhere.said]).toEqual([
+    1,
+    expect.stringContaining('/proc/x/a.zip cannot be written'),
+  ])
+  await rm(settings.BACKUP_DIR)
+  const made = await runProgram(['backup'], settings)
+  const [name] = await readdir(settings.BACKUP_DIR)
+  expect(made).toMatchObject({
+    code: 0,
+    said: expect.stringContaining(`Backed up into ${join(settings.BACKUP_DIR, name!)} and `),
+  })
+
+  // Elsewhere it is brought by the command itself, even to another disk, and nothing of it is left behind.
+  const disks = [folder, ...['/dev/shm'].filter((disk) => existsSync(disk))]
+  for (const disk of disks) {
+    const elsewhere = await mkdtemp(join(disk, 'rollcall-elsewhere-'))
+    try {
+      const file = join(elsewhere, 'new', 'backup.zip')
+      expect(await runProgram(['backup', file], settings)).toMatchObject({ code: 0 })
+      expect((await readdir(join(elsewhere, 'new'))).sort()).toEqual(['backup.zip', 'backup.zip.keys'])
+      expect((await stat(file)).mode & 0o777).toBe(0o600)
+      const again = await runProgram(['backup', file], settings)
+      expect([again.code, again.said]).toEqual([1, expect.stringContaining('is there already')])
+    } finally {
+      await rm(elsewhere, { recursive: true })
+    }
+  }
+  expect((await readdir(settings.BACKUP_DIR)).sort()).toEqual([name, `${name}.keys`])
+}, 240_000)
+
+test.skipIf(!existsSync('/proc'))('a file below /proc is refused at once', async () => {
+  await expect(createArchive('/proc/x/a.zip')).rejects.toThrow(/ENOENT/)
+})
+
 test('who was erased after the backup stays erased when it is restored', async () => {
-  const settings = { DATA_DIR: join(folder, 'data'), MASTER_KEY: 'c5'.repeat(32) }
+  const settings = { DATA_DIR: join(folder, 'data'), BACKUP_DIR: folder, MASTER_KEY: 'c5'.repeat(32) }
   const server = await startServer(settings)
   const company = await foundCompany(server, { people: [...people], kiosks: 1 })
   const file = join(folder, 'backup.zip')
@@ -68,6 +114,11 @@ test('who was erased after the backup stays erased when it is restored', async (
   const headers = company.program
   await call('POST', `${server.base}${person}/erase`, { headers })
   await server.end()
+  // The server's own backups open that person no more.
+  const kept = await openArchive(`${file}.keys`)
+  kept.close()
+  expect(kept.names.filter((name) => /^[0-9a-f-]{36}\.key$/.test(name))).toHaveLength(1)
+  expect(kept.names.filter((name) => name.startsWith('erased/'))).toHaveLength(1)
 
   // Without the machine, too: the tombstones are what is carried from it.
   const elsewhere = { ...settings, DATA_DIR: join(folder, 'elsewhere') }
@@ -82,7 +133,12 @@ test('who was erased after the backup stays erased when it is restored', async (
   ] as const) {
     const { code, said } = await runProgram([...words], place)
     expect([code, said]).toEqual([0, expect.stringContaining('erased again, because they were erased after')])
+    // As of one that was killed: copies of keys.
+    const scratch = join(place.DATA_DIR, 'restoring')
+    await mkdir(scratch)
+    await writeFile(join(scratch, 'ledger.key'), '')
     const restored = await startServer(place)
+    expect(await readdir(place.DATA_DIR)).not.toContain('restoring')
     const photos = await call<unknown[]>('GET', `${restored.base}${person}/photos`, { headers })
     const templates = await call<unknown[]>('GET', `${restored.base}${person}/templates`, { headers })
     const erasures = await call<{ key_erased: boolean }[]>('GET', `${restored.base}${person}/erasures`, {

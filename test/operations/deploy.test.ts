@@ -8,6 +8,7 @@ import { parseEnv } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeCertificate } from '../../src/operations/certificates.ts'
 import { envExample } from '../../src/operations/env-example.ts'
+import { STOP_PATIENCE_MS } from '../../src/operations/workers.ts'
 import { configSchema, loadConfig } from '../../src/shared/config.ts'
 import { loadTls } from '../../src/shared/tls.ts'
 import { testApp } from '../support/app.ts'
@@ -124,6 +125,7 @@ interface Service {
   secrets?: string[]
   healthcheck?: { test: string[] }
   cap_drop?: string[]
+  stop_grace_period: string
 }
 
 describe('docker-compose.yml', () => {
@@ -155,7 +157,8 @@ describe('docker-compose.yml', () => {
 
   test('starts the server when the database answers, and both again after a crash', () => {
     expect(rollcall.depends_on).toEqual({ postgres: { condition: 'service_healthy' } })
-    expect(postgres.healthcheck?.test).toContain('pg_isready')
+    // Not over the socket, on which the server that initdb starts answers as well.
+    expect(postgres.healthcheck?.test).toEqual(expect.arrayContaining(['pg_isready', '--host=127.0.0.1']))
     expect([rollcall.restart, postgres.restart]).toEqual(['unless-stopped', 'unless-stopped'])
   })
 
@@ -163,6 +166,13 @@ describe('docker-compose.yml', () => {
     const mounted = [...rollcall.volumes, ...postgres.volumes].map((volume) => volume.split(':')[0])
     expect(mounted).toEqual(Object.keys(volumes))
     expect(rollcall.volumes).toEqual(['data:/data', 'keys:/keys'])
+  })
+
+  test('gives the workers longer than they give themselves, as the systemd unit does', () => {
+    const unit = /^TimeoutStopSec=(\d+)$/m.exec(text('deploy/rollcall.service'))![1]!
+    expect(rollcall.stop_grace_period).toMatch(/^\d+s$/)
+    for (const seconds of [unit, rollcall.stop_grace_period])
+      expect(1000 * Number.parseInt(seconds, 10)).toBeGreaterThan(STOP_PATIENCE_MS)
   })
 
   test('sets what is a setting', () => {

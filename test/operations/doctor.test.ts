@@ -19,6 +19,7 @@ import { openDatabase } from '../../src/database/connect.ts'
 import { makeCertificate } from '../../src/operations/certificates.ts'
 import { examine, type Finding } from '../../src/operations/doctor.ts'
 import { loadConfig } from '../../src/shared/config.ts'
+import { type Cluster, startCluster } from '../support/postgres-cluster.ts'
 import {
   endServers,
   foundCompany,
@@ -32,7 +33,9 @@ const DAY_MS = 24 * 60 * 60 * 1000
 let folder: string
 /** A free port, which the server of these tests takes and gives back. */
 let port: number
+let cluster: Cluster
 beforeAll(async () => {
+  cluster = await startCluster()
   folder = await mkdtemp(join(tmpdir(), 'rollcall-doctor-'))
   const probe = createServer().listen(0, '127.0.0.1')
   await new Promise((listening) => probe.once('listening', listening))
@@ -41,6 +44,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await endServers()
+  await cluster.stop()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -98,6 +102,23 @@ describe('beside a server that runs', () => {
       message: expect.stringMatching(/running server has the embedded database/),
     })
     expect((await fetch(`${server.base}/health/ready`)).status).toBe(200)
+  })
+
+  test('of another installation tells that it is that one', async () => {
+    const url = cluster.url
+    const other = await startServer(settings({ DATA_DIR: join(folder, 'other'), PORT: '0', DB_URL: url }))
+    const { port: otherPort } = new URL(other.base)
+    const own = await look({ DATA_DIR: join(folder, 'other'), PORT: otherPort, DB_URL: url })
+    expect(faults(own)).toEqual([])
+    expect(one(own, 'port').message).toMatch(/^Rollcall .* healthy\.$/)
+    await other.end()
+    // The database of the one, at the port of the other.
+    const findings = await look({ DATA_DIR: join(folder, 'other'), DB_URL: url })
+    expect(of(findings, 'port')[1]).toMatchObject({
+      state: 'fault',
+      message: expect.stringMatching(/is of another installation: .* Stop it, or set PORT\.$/),
+    })
+    await rm(join(folder, 'other'), { recursive: true })
   })
 
   test('is a command with lines for people, JSON for programs, and an exit code', async () => {

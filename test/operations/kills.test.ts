@@ -13,7 +13,7 @@ import { databaseProcess } from '../support/processes.ts'
 import { endServers } from '../support/server-process.ts'
 
 /** `npm run torture` kills 50 times and more; here it is as often as fits. */
-const CAMPAIGN_MS = 40_000
+const CAMPAIGN_MS = 20_000
 const AT_LEAST = 3
 
 let folder: string

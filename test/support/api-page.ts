@@ -5,17 +5,21 @@ interface Operation {
   'x-permission': string
 }
 
-const calls = [
+/** A script: each call goes on with what those before it left. */
+export const calls = [
   [
     'Sign in',
-    `curl -c cookies "$ROLLCALL/api/v1/auth/login" -H 'Content-Type: application/json' \\
-  -d '{"username":"ann@example.com","password":"correct horse battery"}'`,
-    'The answer holds `access_token`; the refresh token is a cookie. Below, `$TOKEN` is the access token.',
+    `ROLLCALL=http://127.0.0.1:8000
+field() { node -pe 'JSON.parse(fs.readFileSync(0))[process.argv[1]]' "$1"; }
+TOKEN=$(curl -s -c cookies "$ROLLCALL/api/v1/auth/login" -H 'Content-Type: application/json' \\
+  -d '{"username":"ann@example.com","password":"correct horse battery"}' | field access_token)`,
+    'The refresh token is a cookie. `field` takes one field out of an answer; the calls below go on with its variables.',
   ],
   [
     'Make a key for a program',
-    `curl "$ROLLCALL/api/v1/auth/api-keys" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
-  -d '{"name":"Payroll","scopes":["employees:read","attendance:read"]}'`,
+    `API_KEY=$(curl -s "$ROLLCALL/api/v1/auth/api-keys" -H "Authorization: Bearer $TOKEN" \\
+  -H 'Content-Type: application/json' \\
+  -d '{"name":"Payroll","scopes":["employees:read","attendance:read"]}' | field key)`,
     'The answer shows `key` this once. A program sends it as `X-API-Key` instead of `Authorization`.',
   ],
   [
@@ -33,16 +37,21 @@ const calls = [
     'Pair a kiosk',
     `curl "$ROLLCALL/api/v1/devices/register" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
   -d '{"device_id":"KIOSK_001","name":"Main entrance"}'
-curl -X POST "$ROLLCALL/api/v1/devices/KIOSK_001/pair" -H "Authorization: Bearer $TOKEN"
-curl "$ROLLCALL/api/v1/devices/pair" -H 'Content-Type: application/json' -d '{"code":"…"}'`,
+CODE=$(curl -s -X POST "$ROLLCALL/api/v1/devices/KIOSK_001/pair" -H "Authorization: Bearer $TOKEN" | field code)
+DEVICE_KEY=$(curl -s "$ROLLCALL/api/v1/devices/pair" -H 'Content-Type: application/json' \\
+  -d "{\\"code\\":\\"$CODE\\"}" | field device_key)`,
     'The second call answers a code that is good once and for a short time; the third, made by the kiosk, ' +
       'exchanges it for `device_key`.',
   ],
   [
     'Check in',
-    `curl "$ROLLCALL/api/v1/attendance/check" -H "X-Device-Key: $DEVICE_KEY" -H "Idempotency-Key: $(uuidgen)" \\
+    `ONCE=$(node -p 'crypto.randomUUID()')
+curl "$ROLLCALL/api/v1/attendance/check" -H "X-Device-Key: $DEVICE_KEY" -H "Idempotency-Key: $ONCE" \\
+  -F image=@face.jpg -F device_id=KIOSK_001 -F attendance_type=IN
+curl -i "$ROLLCALL/api/v1/attendance/check" -H "X-Device-Key: $DEVICE_KEY" -H "Idempotency-Key: $ONCE" \\
   -F image=@face.jpg -F device_id=KIOSK_001 -F attendance_type=IN`,
-    'Sent again with the same `Idempotency-Key` it answers the first result.',
+    "A key of the sender's own for each check: sent again with the same one it answers the first result, with the " +
+      'header `Idempotent-Replayed: true`.',
   ],
   [
     'List punches',

@@ -109,12 +109,13 @@ describe('the folder of keys', () => {
     await copyFile(path, copy)
     // What a crash may have left of its making goes as well.
     await copyFile(path, `${path}.half.part`)
-    await vault.destroy(id, 'erase')
-    await vault.destroy(id, 'erase')
+    const tombstone = { reason: 'erase', person: 'ab', at: '2025-03-03T01:00:00.000Z', by: 'user:1' }
+    await vault.destroy(id, tombstone)
+    await vault.destroy(id, { reason: 'purge' })
     expect(await vault.key(id)).toBeUndefined()
     expect((await readdir(dir)).filter((name) => name.startsWith(id))).toEqual([])
     expect(await vault.erased()).toEqual([id])
-    expect(await vault.reasonOf(id)).toBe('erase')
+    expect(await vault.tombstone(id)).toEqual(tombstone)
 
     await copyFile(copy, path)
     expect(await vault.key(id)).toBeUndefined()
