@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { AppError } from '../shared/errors.ts'
+import { isMissing, makeWithParents, readIfThere, writeWhole } from '../shared/files.ts'
 import { open as openSealed, seal } from '../vault/seal.ts'
 
 /** Where photos are kept as sealed files. Names are made here; nothing that a client sent is ever part of a path. */
@@ -22,42 +23,26 @@ export interface PhotoStore {
 const contextOf = (name: string) => `photo ${name}`
 
 const photoName = /^[0-9a-f-]{36}\.jpg$/
+/** What a crash leaves of one that was being written. */
+const halfPhoto = /^[0-9a-f-]{36}\.jpg(\.[0-9a-f-]{36})?\.part$/
 /** Younger strays may belong to an upload that is not committed yet. */
 const STRAY_AGE_MS = 60 * 60 * 1000
 
 export async function openPhotoStore(folder: string): Promise<PhotoStore> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeWithParents(resolve(folder))
   const pathOf = (name: string) => {
     if (!photoName.test(name)) throw new Error('this is not the name of a stored photo')
     return join(folder, name)
   }
 
-  async function readStored(name: string): Promise<Buffer | undefined> {
-    try {
-      return await readFile(pathOf(name))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
-    }
-  }
+  const readStored = async (name: string) => readIfThere(pathOf(name))
 
   return {
     async save(jpeg, key) {
       const name = `${randomUUID()}.jpg`
-      const path = pathOf(name)
-      const half = `${path}.part`
       try {
-        const file = await open(half, 'wx', 0o600)
-        try {
-          await file.writeFile(seal(key, jpeg, contextOf(name)))
-          await file.datasync()
-        } finally {
-          await file.close()
-        }
-        await rename(half, path)
-        await syncFolder(folder)
+        await writeWhole(pathOf(name), seal(key, jpeg, contextOf(name)))
       } catch (cause) {
-        await rm(half, { force: true }).catch(() => {})
         throw new AppError(
           isFull(cause) ? 'storage_full' : 'storage_unavailable',
           'The photo could not be stored: the disk is full or cannot be written. Tell the administrator.',
@@ -83,8 +68,7 @@ export async function openPhotoStore(folder: string): Promise<PhotoStore> {
       let removed = 0
       for (const name of await readdir(folder)) {
         // Only names that were made here: a folder may hold other things.
-        const ours = photoName.test(name.replace(/\.part$/, ''))
-        if (!ours || known.has(name)) continue
+        if (!(photoName.test(name) || halfPhoto.test(name)) || known.has(name)) continue
         if (!(await isOld(join(folder, name)))) continue
         await rm(join(folder, name), { force: true })
         removed++
@@ -100,19 +84,9 @@ async function isOld(path: string): Promise<boolean> {
     const { mtimeMs } = await stat(path)
     return Date.now() - mtimeMs >= STRAY_AGE_MS
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    if (isMissing(error)) return false
     throw error
   }
 }
 
 const isFull = (cause: unknown) => ['ENOSPC', 'EDQUOT'].includes((cause as NodeJS.ErrnoException).code ?? '')
-
-/** A new name is on disk only when its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { appendFile, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readIfThere, writeWhole } from '../shared/files.ts'
 import type { Logger } from '../shared/log.ts'
 
 /** The last entry of the chain: its number and its mac in hexadecimal. */
@@ -28,6 +28,9 @@ export interface HeadStore {
 
 const WRITE_AFTER_MS = 500
 
+/** Where the newest head is, beside the keys. */
+export const headFile = (keyFolder: string) => join(keyFolder, 'ledger-head.json')
+
 /** `holds` tells whether the database's ledger has this very entry. */
 export function openHeadStore(
   keyFolder: string,
@@ -35,7 +38,7 @@ export function openHeadStore(
   log: Logger,
   holds: (head: Head) => Promise<boolean>,
 ): HeadStore {
-  const path = join(keyFolder, 'ledger-head.json')
+  const path = headFile(keyFolder)
   let newest: Head | undefined
   let timer: NodeJS.Timeout | undefined
   let trusted = true
@@ -43,9 +46,9 @@ export function openHeadStore(
 
   async function read(): Promise<Head | undefined> {
     try {
-      return JSON.parse(await readFile(path, 'utf8')) as Head
+      const text = await readIfThere(path)
+      return text && (JSON.parse(text.toString()) as Head)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw new Error(
         `The file ${path}, which tells where the ledger ends, is damaged. What was cut off the end since the last head of ` +
           `${headsFile} cannot be told.`,
@@ -54,13 +57,7 @@ export function openHeadStore(
     }
   }
 
-  async function write(head: Head): Promise<void> {
-    const half = `${path}.${randomUUID()}.part`
-    await writeFile(half, JSON.stringify(head), { mode: 0o600, flush: true })
-    await rename(half, path)
-    const folder = await open(keyFolder, 'r')
-    await folder.sync().finally(() => folder.close())
-  }
+  const write = (head: Head) => writeWhole(path, JSON.stringify(head))
 
   function writeSoon(): void {
     timer ??= setTimeout(() => void flush(), WRITE_AFTER_MS)
@@ -97,10 +94,7 @@ export function openHeadStore(
   return {
     read,
     async exported() {
-      const text = await readFile(headsFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return ''
-        throw error
-      })
+      const text = (await readIfThere(headsFile))?.toString() ?? ''
       const lines = text.split('\n').filter(Boolean)
       return lines.map((line, index) => {
         try {

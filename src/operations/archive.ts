@@ -6,8 +6,7 @@ import { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
 import yazl from 'yazl'
-import { syncFolder } from '../database/durable-files.ts'
-import { makeWithParents } from '../shared/folders.ts'
+import { makeWithParents, syncFolder } from '../shared/files.ts'
 
 /** A ZIP that is being written beside its place, an entry at a time. */
 export interface ArchiveWriter {
@@ -47,7 +46,7 @@ export async function createArchive(path: string): Promise<ArchiveWriter> {
     },
     async publish() {
       await rename(half, path)
-      syncFolder(dirname(path))
+      await syncFolder(dirname(path))
     },
     async discard() {
       file.destroy()

@@ -1,14 +1,14 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import { deriveKey } from '../access/secret.ts'
 import { migrationStatus } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
-import { syncFolder } from '../vault/files.ts'
-import type { Vault } from '../vault/vault.ts'
+import { namesIn, readIfThere, syncFolder } from '../shared/files.ts'
+import { isVaultFile, type Vault } from '../vault/vault.ts'
 import { type ArchiveReader, type ArchiveWriter, createArchive, openArchive } from './archive.ts'
 
 /** What is backed up, and where the parts of it are. */
@@ -241,17 +241,13 @@ async function writePhotos(
   return { photos, missing_photos: missing }
 }
 
-/** What belongs into the file of the keys: wrapped keys, tombstones, and which master key it is. */
-export const vaultEntry =
-  /^(([0-9a-f-]{36}|[a-z][a-z-]{0,31})\.key|master-key-id|erased\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
-
 async function writeKeys(folder: string, archive: ArchiveWriter): Promise<number> {
   let keys = 0
   // The tombstones after the keys: whoever is erased meanwhile has one, and it counts more than the key.
   const erased = async () => (await readdir(join(folder, 'erased'))).map((name) => `erased/${name}`)
   for (const list of [() => readdir(folder), erased])
     for (const name of await list()) {
-      const bytes = vaultEntry.test(name) && (await readIfThere(join(folder, name)))
+      const bytes = isVaultFile(name) && (await readIfThere(join(folder, name)))
       if (!bytes) continue
       await archive.add(name, only(bytes))
       if (name.endsWith('.key')) keys++
@@ -287,15 +283,6 @@ export async function dropErasedKeys(folder: string, vault: Vault, now: Date): P
   }
   if (failure) throw failure
   return rewritten
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
 }
 
 async function dropFrom(path: string, vault: Vault, erased: ReadonlySet<string>): Promise<boolean> {
@@ -334,15 +321,6 @@ async function copyWithout(
     await to.publish()
   } catch (error) {
     await to.discard()
-    throw error
-  }
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
 }

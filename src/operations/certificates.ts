@@ -1,11 +1,13 @@
 import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { isIP, isIPv4 } from 'node:net'
 import { hostname, networkInterfaces } from 'node:os'
+import { resolve } from 'node:path'
 // What @peculiar/x509 finds its algorithms with; it refuses to load without.
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
+import { makeWithParents, writeWhole } from '../shared/files.ts'
 import { localTlsFiles, namesOf, shortAddress } from '../shared/tls.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -49,7 +51,7 @@ export async function makeCertificate(
   const before = existsSync(files.cert) ? namesOf(new X509Certificate(await readFile(files.cert))) : []
   const wanted = hosts.length > 0 ? hosts.map(cleanHost) : before.length > 0 ? before : hostsOfMachine()
   const names = [...new Set([...wanted, ...always])]
-  await mkdir(files.folder, { recursive: true, mode: 0o700 })
+  await makeWithParents(resolve(files.folder))
   const newCa = !existsSync(files.ca)
   if (newCa) await makeCa(files, names, now)
   const ca = await readCa(files)
@@ -84,8 +86,8 @@ export async function makeCertificate(
         `private addresses. ${anew(files.folder)}`,
     )
   // The key first: a server that looks in between finds two that do not fit, and looks again.
-  await writeSafely(files.key, await pemOfKey(keys.privateKey), 0o600)
-  await writeSafely(files.cert, `${certificate.toString('pem')}\n`, 0o644)
+  await writeWhole(files.key, await pemOfKey(keys.privateKey), 0o600)
+  await writeWhole(files.cert, `${certificate.toString('pem')}\n`, 0o644)
   return {
     caFile: files.ca,
     certFile: files.cert,
@@ -145,8 +147,8 @@ async function makeCa(files: Files, names: readonly string[], now: Date): Promis
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  await writeSafely(files.caKey, await pemOfKey(keys.privateKey), 0o600)
-  await writeSafely(files.ca, `${certificate.toString('pem')}\n`, 0o644)
+  await writeWhole(files.caKey, await pemOfKey(keys.privateKey), 0o600)
+  await writeWhole(files.ca, `${certificate.toString('pem')}\n`, 0o644)
 }
 
 async function readCa(files: Files) {
@@ -240,19 +242,6 @@ async function pemOfKey(key: webcrypto.CryptoKey): Promise<string> {
     format: 'pem',
     type: 'pkcs8',
   }) as string
-}
-
-/** The whole file or the one before, whatever happens. */
-async function writeSafely(path: string, text: string, mode: number): Promise<void> {
-  const file = await open(`${path}.part`, 'w', mode)
-  try {
-    await file.chmod(mode)
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.part`, path)
 }
 
 // ---------------------------------------------------------------- what to do with it

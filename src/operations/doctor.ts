@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { access, constants, readdir, readFile, stat, statfs } from 'node:fs/promises'
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { createServer } from 'node:net'
@@ -15,11 +15,12 @@ import type { Database } from '../database/tables.ts'
 import { startEngine } from '../face/engine.ts'
 import { humanV1 } from '../face/packs/human-v1.ts'
 import { locate } from '../face/packs/locate.ts'
+import { headFile } from '../ledger/heads.ts'
 import type { Config } from '../shared/config.ts'
+import { namesIn } from '../shared/files.ts'
 import { loadTls, type Tls } from '../shared/tls.ts'
-import { masterKeyId, parseMasterKey } from '../vault/master-key.ts'
-import { open } from '../vault/seal.ts'
-import { isRotating, keysIn } from '../vault/vault.ts'
+import { parseMasterKey } from '../vault/master-key.ts'
+import { isRotating, keysIn, unwrap } from '../vault/vault.ts'
 
 export interface Finding {
   check: string
@@ -397,29 +398,24 @@ async function keys(config: Config, db: Database): Promise<Result> {
   return ok(`${ids.length} keys open under the master key. Is a copy of it kept elsewhere?`)
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  return existsSync(folder) ? readdir(folder) : []
+function opens(masterKey: Buffer, id: string, file: Buffer): boolean {
+  try {
+    unwrap(masterKey, id, file)
+    return true
+  } catch {
+    return false
+  }
 }
 
 async function readMasterKey({ MASTER_KEY, MASTER_KEY_FILE }: Config): Promise<Buffer | undefined> {
   return parseMasterKey(MASTER_KEY ?? (await readFile(MASTER_KEY_FILE, 'utf8').catch(() => '')))
 }
 
-/** See the vault: a format byte, 8 bytes that tell the master key, and the key itself, sealed. */
-function opens(masterKey: Buffer, id: string, file: Buffer): boolean {
-  try {
-    open(masterKey, file.subarray(9), `key ${id}`)
-    return file.subarray(1, 9).equals(masterKeyId(masterKey))
-  } catch {
-    return false
-  }
-}
-
 /** Whether the chain's last known entry is there; `rollcall verify` looks at every one. */
 async function ledger(config: Config, db: Database): Promise<Result> {
   if (!(await hasColumn(db, 'ledger', 'mac'))) return ok('There is none yet: the next start makes it.')
   const { id } = await db.selectFrom('instance').select('id').executeTakeFirstOrThrow()
-  const path = join(config.KEY_DIR, id, 'ledger-head.json')
+  const path = headFile(join(config.KEY_DIR, id))
   const text = await readFile(path, 'utf8').catch(() => undefined)
   const { rows } = await sql<{
     count: string

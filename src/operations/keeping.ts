@@ -1,9 +1,8 @@
-import { chmod, copyFile, open, readdir, rename, rm } from 'node:fs/promises'
+import { chmod, copyFile, open, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
 import { sql } from 'kysely'
 import { openDatabase } from '../database/connect.ts'
-import { syncFolder } from '../database/durable-files.ts'
 import { migrationNames, migrationStatus } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
 import { openKeys } from '../keys.ts'
@@ -11,7 +10,7 @@ import { type Author, cliAuthor, note, serverAuthor } from '../ledger/ledger.ts'
 import type { Operations } from '../main.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Config } from '../shared/config.ts'
-import { makeWithParents } from '../shared/folders.ts'
+import { makeWithParents, namesIn, syncFolder } from '../shared/files.ts'
 import { createLogger, type Logger } from '../shared/log.ts'
 import type { Vault } from '../vault/vault.ts'
 import { linesOf } from './archive.ts'
@@ -209,12 +208,7 @@ export async function nightlyBackup({ config, db, version, clock, log }: Keeping
 
 /** Names of the nightly backups, the oldest first. */
 async function nightlies(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).filter((name) => nightly.test(name)).sort()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
+  return (await namesIn(folder)).filter((name) => nightly.test(name)).sort()
 }
 
 /** At BACKUP_HOUR; a machine that is off at that hour makes up for it. */
@@ -340,7 +334,7 @@ async function moveBackup(from: string, to: string): Promise<string> {
     // The large one first: where it does not fit, both are left.
     await moveFile(from, to)
     await moveFile(keysFileOf(from), keysFileOf(to))
-    syncFolder(dirname(to))
+    await syncFolder(dirname(to))
     return to
   } catch (cause) {
     throw new Error(`The backup was made, but ${to} could not be written: it is left as ${from}.`, { cause })

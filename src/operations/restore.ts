@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { sql } from 'kysely'
 import { openDatabase } from '../database/connect.ts'
 import { migrateWithin, migrationNames } from '../database/migrate.ts'
@@ -17,13 +17,22 @@ import {
 } from '../gallery/erase.ts'
 import { openPhotoStore } from '../gallery/photo-store.ts'
 import { openKeys } from '../keys.ts'
+import { headFile } from '../ledger/heads.ts'
 import { type Change, cliAuthor } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Config } from '../shared/config.ts'
+import { isMissing, makeWithParents, readIfThere, syncFolder, writeFirst } from '../shared/files.ts'
 import { createLogger } from '../shared/log.ts'
-import { syncFolder, writeFirst } from '../vault/files.ts'
 import { loadMasterKey } from '../vault/master-key.ts'
-import { isKeyId, isRotating, openVault, readTombstone, type Tombstone, type Vault } from '../vault/vault.ts'
+import {
+  isKeyId,
+  isRotating,
+  isVaultFile,
+  openVault,
+  readTombstone,
+  type Tombstone,
+  type Vault,
+} from '../vault/vault.ts'
 import { type ArchiveReader, linesOf, openArchive } from './archive.ts'
 import {
   keysFileOf,
@@ -35,7 +44,6 @@ import {
   signManifest,
   tableEntry,
   timeStamp,
-  vaultEntry,
 } from './backup.ts'
 import { holdsRows, ledgerFiles } from './installation.ts'
 
@@ -77,7 +85,7 @@ export async function restore(
 ): Promise<void> {
   const scratch = scratchOf(config.DATA_DIR)
   await rm(scratch, { recursive: true, force: true })
-  await mkdir(scratch, { recursive: true, mode: 0o700 })
+  await makeWithParents(resolve(scratch))
   try {
     progress(`looking through ${file}`)
     const backup = await openBackup(config, file, options, scratch)
@@ -132,7 +140,7 @@ async function openWhole(path: string): Promise<ArchiveReader> {
   try {
     return await openArchive(path)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw new Error(`There is no file ${path}.`)
+    if (isMissing(cause)) throw new Error(`There is no file ${path}.`)
     throw broken(path, cause)
   }
 }
@@ -192,7 +200,7 @@ async function unpackKeys(file: string, folder: string): Promise<void> {
   try {
     archive = await openArchive(file)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+    if (isMissing(cause))
       throw new Error(
         `The keys of this backup are missing: there is no file ${file}. Nothing was changed. It was written beside ` +
           'the backup; put it back there, or name it with --keys.',
@@ -200,9 +208,9 @@ async function unpackKeys(file: string, folder: string): Promise<void> {
     throw broken(file, cause)
   }
   try {
-    await mkdir(join(folder, 'erased'), { recursive: true, mode: 0o700 })
+    await makeWithParents(resolve(folder, 'erased'))
     for (const name of archive.names) {
-      if (!vaultEntry.test(name)) throw new Error(`it holds ${name}`)
+      if (!isVaultFile(name)) throw new Error(`it holds ${name}`)
       await writeFile(join(folder, name), await readAll(archive, name), { mode: 0o600 })
     }
   } catch (cause) {
@@ -410,7 +418,7 @@ async function writePhotos(
   folder: string,
   progress: (line: string) => void,
 ): Promise<() => Promise<void>> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeWithParents(resolve(folder))
   const waiting: string[] = []
   for (const [name, sha256] of Object.entries(manifest.photos)) {
     const path = join(folder, name)
@@ -436,14 +444,8 @@ async function writePhotos(
 }
 
 async function digestOf(path: string): Promise<string | undefined> {
-  try {
-    return createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const bytes = await readIfThere(path)
+  return bytes && createHash('sha256').update(bytes).digest('hex')
 }
 
 /** Takes away what is there, makes the schema of the backup's time, fills it, and brings it up to this program. */
@@ -566,7 +568,7 @@ async function settle(
 ): Promise<void> {
   const log = createLogger({ level: 'silent' })
   const { keyFolder, headsFile } = ledgerFiles(config, manifest.instance)
-  await rm(join(keyFolder, 'ledger-head.json'), { force: true })
+  await rm(headFile(keyFolder), { force: true })
   // The heads of the days since then are of entries that are gone. They stay, for whoever wants to know.
   if (existsSync(headsFile)) await rename(headsFile, `${headsFile}.until-${timeStamp(clock.now())}`)
   const { vault, ledger } = await openKeys(config, db, clock, log)

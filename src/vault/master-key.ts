@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, readFile } from 'node:fs/promises'
-import { isMissing, writeFirst } from './files.ts'
+import { isMissing, writeFirst } from '../shared/files.ts'
 import { KEY_BYTES } from './seal.ts'
 
 /** Where the master key comes from: two of the settings. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { link, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { link, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { isMissing, syncFolder, writeFirst } from './files.ts'
+import { isMissing, readIfThere, syncFolder, writeFirst } from '../shared/files.ts'
 import { loadMasterKey, type MasterKeySettings, parseMasterKey } from './master-key.ts'
 import { KEY_BYTES } from './seal.ts'
 import { finishRotation, rotateMasterKey } from './vault.ts'
@@ -36,7 +36,7 @@ export async function rotateKeys(
 
 async function rotateFile(folders: string[], path: string, current: Buffer): Promise<number> {
   const [next, previous] = [`${path}.next`, `${path}.previous`]
-  const old = await readIfThere(previous)
+  const old = (await readIfThere(previous))?.toString()
   // Killed after the file was replaced: what is left is to say so, and to forget the old key.
   if (old !== undefined && !(parseMasterKey(old)?.equals(current) ?? false)) {
     const keys = await rewrap(folders, parseMasterKey(old) ?? current, current)
@@ -80,16 +80,7 @@ async function vaultFolders(keyDir: string): Promise<string[]> {
 async function readKeyFile(path: string): Promise<string> {
   const text = await readIfThere(path)
   if (text === undefined) throw new Error(`The file ${path} is not there.`)
-  return text
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
+  return text.toString()
 }
 
 /** Forgets a key file that is no longer needed, and what a crash left half made of it. */

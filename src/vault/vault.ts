@@ -1,7 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { access, mkdir, readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { isMissing, syncFolder, writeFirst, writeWhole } from './files.ts'
+import { access, readdir, readFile, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import {
+  isMissing,
+  makeWithParents,
+  namesIn,
+  readIfThere,
+  syncFolder,
+  writeFirst,
+  writeWhole,
+} from '../shared/files.ts'
 import { masterKeyId } from './master-key.ts'
 import { KEY_BYTES, open, SealBroken, seal } from './seal.ts'
 
@@ -64,7 +72,7 @@ export async function openVault({ dir, masterKey }: { dir: string; masterKey: Bu
   const listeners: (() => void)[] = []
   const pathOf = (id: string) => join(dir, `${id}.key`)
   const tombstoneOf = (id: string) => join(dir, ERASED, id)
-  await mkdir(join(dir, ERASED), { recursive: true, mode: 0o700 })
+  await makeWithParents(resolve(dir, ERASED))
   await requireMasterKey(dir, masterKey)
   await bury()
 
@@ -102,12 +110,8 @@ export async function openVault({ dir, masterKey }: { dir: string; masterKey: Bu
   }
 
   async function read(id: string): Promise<Buffer | undefined> {
-    try {
-      return unwrap(masterKey, id, await readFile(pathOf(id)))
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
-    }
+    const file = await readIfThere(pathOf(id))
+    return file && unwrap(masterKey, id, file)
   }
 
   return {
@@ -159,15 +163,18 @@ export function isKeyId(id: string): boolean {
   return keyId.test(id)
 }
 
+/** Whether a path below a folder of keys is one of its files: a wrapped key, a tombstone, or which master key it is. */
+export function isVaultFile(path: string): boolean {
+  const [folder, id, ...deeper] = path.split('/')
+  if (id === undefined) return keyFile.test(path) || path === MASTER_FILE
+  return folder === ERASED && isKeyId(id) && deeper.length === 0
+}
+
 /** What a folder of tombstones says of a key; undefined where it has none of it. */
 export async function readTombstone(folder: string, id: string): Promise<Tombstone | undefined> {
   if (!isKeyId(id)) return undefined
-  try {
-    return parseTombstone(await readFile(join(folder, id), 'utf8'))
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
+  const text = await readIfThere(join(folder, id))
+  return text && parseTombstone(text.toString())
 }
 
 /** One that cannot be read still says that the key was dropped. */
@@ -183,12 +190,7 @@ function parseTombstone(text: string): Tombstone {
 
 /** The ids and names of the keys in a folder, without opening it; none where there is no folder. */
 export async function keysIn(dir: string): Promise<string[]> {
-  try {
-    return (await readdir(dir)).flatMap((name) => keyFile.exec(name)?.[1] ?? [])
-  } catch (error) {
-    if (isMissing(error)) return []
-    throw error
-  }
+  return (await namesIn(dir)).flatMap((name) => keyFile.exec(name)?.[1] ?? [])
 }
 
 /**
@@ -259,12 +261,7 @@ async function requireMasterKey(dir: string, masterKey: Buffer): Promise<void> {
 }
 
 async function readMasterIds(dir: string): Promise<string[] | undefined> {
-  try {
-    return (await readFile(join(dir, MASTER_FILE), 'utf8')).trim().split(' ')
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
+  return (await readIfThere(join(dir, MASTER_FILE)))?.toString().trim().split(' ')
 }
 
 function wrongMasterKey(dir: string): Error {
@@ -279,7 +276,8 @@ function wrap(masterKey: Buffer, id: string, key: Buffer): Buffer {
   return Buffer.concat([Buffer.of(FORMAT), masterKeyId(masterKey), seal(masterKey, key, `key ${id}`)])
 }
 
-function unwrap(masterKey: Buffer, id: string, file: Buffer): Buffer {
+/** The key in such a file. Throws `KeyLost`. */
+export function unwrap(masterKey: Buffer, id: string, file: Buffer): Buffer {
   if (file[0] !== FORMAT) throw new KeyLost(id, 'is damaged: its file is of no known format')
   if (!file.subarray(1, 1 + MASTER_ID_BYTES).equals(masterKeyId(masterKey)))
     throw new KeyLost(id, 'is wrapped under another master key')
