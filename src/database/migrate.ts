@@ -7,6 +7,7 @@ import * as attendance from './migrations/0005-attendance.ts'
 import * as usersVersion from './migrations/0006-users-version.ts'
 import * as ledger from './migrations/0007-ledger.ts'
 import * as sealedBiometrics from './migrations/0008-sealed-biometrics.ts'
+import * as recognition from './migrations/0009-recognition.ts'
 import type { Database } from './tables.ts'
 
 /** All of them, in order. A list and not a folder, so that it is the same from src/ and from dist/. */
@@ -19,6 +20,7 @@ const migrations: Record<string, Migration> = {
   '0006-users-version': usersVersion,
   '0007-ledger': ledger,
   '0008-sealed-biometrics': sealedBiometrics,
+  '0009-recognition': recognition,
 }
 
 /** Names of all migrations of this program, in order. */

@@ -27,6 +27,10 @@ export interface Tables {
   audit_log: AuditLogTable
   ledger: LedgerTable
   ledger_head: LedgerHeadTable
+  look_alikes: LookAlikesTable
+  liveness_challenges: LivenessChallengesTable
+  disputes: DisputesTable
+  model_switches: ModelSwitchesTable
 }
 
 /** The pool, or the one connection of an open transaction: inside a transaction only the latter may be used. */
@@ -103,6 +107,8 @@ export interface DevicesTable {
   clock_skew_ms: number | null
   last_status: string | null
   app_version: string | null
+  /** What presentation attack detection means here; null where the server's default holds. */
+  pad_policy: 'off' | 'flag' | 'enforce' | null
 }
 
 /** One-time codes that kiosks exchange for their keys; at most one a device. */
@@ -180,6 +186,14 @@ export interface FaceTemplatesTable {
   match_count: Generated<number>
   last_matched: Date | null
   avg_match_confidence: Generated<number>
+  /** Not searched before: a learned template waits for a day. */
+  active_from: Date | null
+  /** Not searched while the punch that it was learned from is disputed. */
+  is_suspended: Generated<boolean>
+  /** The template that recognised the face that this one was learned from, its punch, and the photo. */
+  parent_id: number | null
+  learned_from: number | null
+  sample_id: number | null
 }
 
 /** What the site's own gallery taught: the centring mean and, from 100 people on, the normalisation cohort. */
@@ -193,6 +207,13 @@ export interface CalibrationsTable {
   /** employee_id of each cohort member; null while raw scores are used. */
   cohort: string[] | null
   created_at: Generated<Date>
+  /** What the site's own impostor pairs ask for, on the scale of confidence; null where they are too few. */
+  threshold: number | null
+  /** The curves and figures behind it; null in rows of an older version. */
+  report: JSONColumnType<Record<string, unknown>> | null
+  /** Who allowed a threshold below the pack's own, and when. */
+  lowered_by: string | null
+  lowered_at: Date | null
 }
 
 /** Why a check ended as it did. Never changed once written, but for what is forgotten of `record` in time. */
@@ -273,6 +294,8 @@ export interface SitesTable {
   /** Whether the pictures of check-ins are kept, and for how many days. */
   keep_pictures: Generated<boolean>
   picture_days: Generated<number>
+  /** Whether an installed network's word is enough where presentation attack detection is enforced. */
+  pad_model_enough: Generated<boolean>
   version: Generated<number>
   created_at: Generated<Date>
   updated_at: Generated<Date>
@@ -373,4 +396,59 @@ export interface LedgerHeadTable {
   only_one: Generated<boolean>
   seq: string
   mac: Uint8Array
+}
+
+/** Two people whom the networks hardly tell apart; employee_a sorts before employee_b. */
+export interface LookAlikesTable {
+  id: GeneratedAlways<number>
+  employee_a: string
+  employee_b: string
+  /** Whose networks; null, from a dispute: whichever run. */
+  pack: string | null
+  origin: 'calibration' | 'dispute'
+  /** How sure the pack is that they are one person; null from a dispute. */
+  confidence: number | null
+  /** How much surer the first of the two must be than the second, in confidence. */
+  margin: number
+  created_at: Date
+}
+
+/** What a kiosk was asked to have somebody do; good once and for ten seconds. */
+export interface LivenessChallengesTable {
+  nonce_hash: string
+  device_id: string
+  steps: JSONColumnType<string[]>
+  created_at: Date
+  expires_at: Date
+  used_at: Date | null
+}
+
+/** Somebody said at a kiosk that a punch is not theirs, and what HR found. */
+export interface DisputesTable {
+  punch_id: number
+  device_id: string
+  created_at: Date
+  state: Generated<'open' | 'confirmed' | 'rejected'>
+  resolved_at: Date | null
+  resolved_by: string | null
+  /** Who it was, where HR knows. */
+  actual_employee_id: string | null
+  correction_id: number | null
+  notes: string | null
+}
+
+/** A change of the model pack. The pack in use is that of the last one that is `switched`; human-v1 before any. */
+export interface ModelSwitchesTable {
+  id: GeneratedAlways<number>
+  from_pack: string
+  to_pack: string
+  /** embedding: photos are embedded anew; ready: all are, and the report is there. */
+  state: 'embedding' | 'ready' | 'switched' | 'cancelled' | 'failed'
+  total: Generated<number>
+  done: Generated<number>
+  report: JSONColumnType<Record<string, unknown>> | null
+  error: string | null
+  started_at: Date
+  started_by: string
+  finished_at: Date | null
 }

@@ -6,26 +6,26 @@ import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
 import { counted, type FaceEngine } from './engine.ts'
 import { humanV1 } from './packs/human-v1.ts'
-import type { Analysis, Choice } from './pipeline.ts'
+import type { Analysis, Burst, Choice } from './pipeline.ts'
 
 /** What a worker is asked. */
-export interface Task {
-  id: number
-  bytes: Uint8Array
-  choice: Choice
-}
+export type Job =
+  | { kind: 'picture'; bytes: Uint8Array; choice: Choice }
+  | { kind: 'frames'; pictures: readonly Uint8Array[]; spread: boolean }
+
+export type Task = Job & { id: number }
 
 /** What it says: once that it is ready, then one answer to each task. */
 export type Answer =
   | 'ready'
-  | { id: number; analysis: Analysis }
+  | { id: number; result: Analysis | Burst }
   | {
       id: number
       error: { code: ErrorCode; message: string; details: Record<string, unknown>; cause: string }
     }
 
 interface Pending {
-  resolve: (analysis: Analysis) => void
+  resolve: (result: Analysis | Burst) => void
   reject: (error: unknown) => void
   worker: Worker
 }
@@ -47,7 +47,13 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
   const threads = new Set<Worker>()
   /** Those that can be asked. */
   const workers = new Set<Worker>()
-  const work = counted(ask, clock)
+  const work = counted(
+    {
+      analyse: (bytes, choice) => ask({ kind: 'picture', bytes, choice }) as Promise<Analysis>,
+      analyseFrames: (pictures, spread) => ask({ kind: 'frames', pictures, spread }) as Promise<Burst>,
+    },
+    clock,
+  )
   let nextId = 0
   let closed = false
 
@@ -103,8 +109,8 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
     const task = pending.get(answer.id)
     if (!task) return
     pending.delete(answer.id)
-    if ('analysis' in answer) {
-      task.resolve(answer.analysis)
+    if ('result' in answer) {
+      task.resolve(answer.result)
       return
     }
     const { code, message, details, cause } = answer.error
@@ -115,13 +121,13 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
     )
   }
 
-  async function ask(bytes: Uint8Array, choice: Choice): Promise<Analysis> {
+  async function ask(job: Job): Promise<Analysis | Burst> {
     if (closed) throw stopping()
     const worker = idlest()
     const id = nextId++
     return new Promise((resolve, reject) => {
       // First, so that nothing is pending when it throws.
-      worker.postMessage({ id, bytes, choice } satisfies Task)
+      worker.postMessage({ ...job, id } satisfies Task)
       pending.set(id, { resolve, reject, worker })
     })
   }

@@ -8,7 +8,14 @@ import { translateGraphModel } from './onnx/tfjs-graph.ts'
 import { humanV1 } from './packs/human-v1.ts'
 import { locate } from './packs/locate.ts'
 import type { Pack } from './packs/pack.ts'
-import { type Analysis, analysePicture, type Choice, type Networks } from './pipeline.ts'
+import {
+  type Analysis,
+  analyseFrames,
+  analysePicture,
+  type Burst,
+  type Choice,
+  type Networks,
+} from './pipeline.ts'
 import { testPicture } from './test-picture.ts'
 
 /** The face engine: pictures in, measured faces out. It knows no people, no database and no HTTP. */
@@ -19,6 +26,11 @@ export interface FaceEngine {
    * Several large faces are refused; `choice` 'central' takes the middle one, for data sets that are labelled so.
    */
   analyse(bytes: Uint8Array, choice?: Choice): Promise<Analysis>
+  /**
+   * Looks at the 1 to MAX_FRAMES pictures of one check, in the order in which they were taken; see `analyseFrames` in
+   * pipeline.ts. Rejects with an AppError when a picture or a network fails.
+   */
+  analyseFrames(pictures: readonly Uint8Array[], spread?: boolean): Promise<Burst>
   /** False from the failure of a network until one works again. */
   ready(): boolean
   /** Whether all networks work at this moment: has them find and embed a face in a picture of ours. Not counted as work. */
@@ -44,36 +56,53 @@ export async function startEngine(clock: Clock = systemClock): Promise<FaceEngin
   const all = [networks.detector, networks.mesh, ...networks.embedders]
   return {
     pack: humanV1,
-    ...counted((bytes, choice) => analysePicture(humanV1, networks, bytes, choice), clock),
+    ...counted(
+      {
+        analyse: (bytes, choice) => analysePicture(humanV1, networks, bytes, choice),
+        analyseFrames: (pictures, spread) => analyseFrames(humanV1, networks, pictures, spread),
+      },
+      clock,
+    ),
     close: async () => {
       for (const network of all) await network.close()
     },
   }
 }
 
+/** What an engine is asked, without the counting. */
+export interface Work {
+  analyse(bytes: Uint8Array, choice: Choice): Promise<Analysis>
+  analyseFrames(pictures: readonly Uint8Array[], spread: boolean): Promise<Burst>
+}
+
 /**
- * `analyse` with what an engine tells of its work: whether the networks work, how many pictures it has analysed and
- * how long they took. `setReady` is for what is known without an analysis.
+ * The work of an engine with what it tells of it: whether the networks work, how many checks it has analysed and how long
+ * they took. `setReady` is for what is known without an analysis.
  */
-export function counted(analyse: (bytes: Uint8Array, choice: Choice) => Promise<Analysis>, clock: Clock) {
+export function counted({ analyse, analyseFrames }: Work, clock: Clock) {
   const since = clock.now()
   let analyses = 0
   let totalMs = 0
   let working = true
+
+  async function count<Result>(work: () => Promise<Result>): Promise<Result> {
+    const start = performance.now()
+    try {
+      const result = await work()
+      working = true
+      analyses++
+      totalMs += performance.now() - start
+      return result
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'model_failure') working = false
+      throw error
+    }
+  }
+
   return {
-    async analyse(bytes: Uint8Array, choice: Choice = 'only'): Promise<Analysis> {
-      const start = performance.now()
-      try {
-        const analysis = await analyse(bytes, choice)
-        working = true
-        analyses++
-        totalMs += performance.now() - start
-        return analysis
-      } catch (error) {
-        if (error instanceof AppError && error.code === 'model_failure') working = false
-        throw error
-      }
-    },
+    analyse: (bytes: Uint8Array, choice: Choice = 'only') => count(() => analyse(bytes, choice)),
+    analyseFrames: (pictures: readonly Uint8Array[], spread = false) =>
+      count(() => analyseFrames(pictures, spread)),
     async works(): Promise<boolean> {
       try {
         const { kind } = await analyse(await testPicture(), 'only')

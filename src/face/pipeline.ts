@@ -14,29 +14,58 @@ export interface Networks {
   embedders: Network[]
 }
 
-/** One face, wholly measured: everything in it comes from the same detection. */
-export interface Face {
+/** One face, measured: everything in it comes from the same detection. */
+export interface Look {
   detection: Detection
   mesh: Mesh
   pose: Pose
   quality: Quality
+  /** What the installed networks say of a presentation attack, 0 (attack) to 1 (bona fide); null where there is none. */
+  padScore: number | null
+}
+
+/** One face, measured and embedded. */
+export interface Face extends Look {
+  /** The pack whose networks made the vector: those of others are never compared with it. */
+  pack: string
   /** As stored: the pack's `dimension` floats, not centred. */
   vector: Float32Array
 }
 
-/** What a picture shows. */
-export type Analysis = {
+interface Seen {
   picture: { widthPx: number; heightPx: number }
+}
+
+/** What a picture shows. */
+export type Analysis = Seen & {
   /** Wall time of each stage in milliseconds. */
   timings: Record<Stage, number>
 } & (
-  | { kind: 'no_face' }
-  | { kind: 'several_faces'; count: number }
-  /** `rivals`: how many faces were large enough to be meant; more than 1 only where the middle one was asked for. */
-  | { kind: 'face'; face: Face; rivals: number }
-)
+    | { kind: 'no_face' }
+    | { kind: 'several_faces'; count: number }
+    /** `rivals`: how many faces were large enough to be meant; more than 1 only where the middle one was asked for. */
+    | { kind: 'face'; face: Face; rivals: number }
+  )
 
-export type Stage = 'decode' | 'detect' | 'mesh' | 'quality' | 'embed'
+/** One picture of several: everybody's faces are measured, few are embedded. */
+export type Frame = Seen &
+  ({ kind: 'no_face' } | { kind: 'several_faces'; count: number } | { kind: 'face'; face: Look })
+
+/** What several pictures show, in the order in which they were taken. */
+export interface Burst {
+  frames: Frame[]
+  /** The faces that were embedded, best quality first, each with the place of its frame. */
+  embedded: { frame: number; face: Face }[]
+  /** Wall time of each stage in milliseconds, over all frames. */
+  timings: Record<Stage, number>
+}
+
+export type Stage = 'decode' | 'detect' | 'mesh' | 'quality' | 'pad' | 'embed'
+
+/** More pictures of one check are refused. */
+export const MAX_FRAMES = 12
+/** Embedding more of them costs time and brings nothing. */
+const EMBEDDED_FRAMES = 3
 
 /** A face whose side is at least this share of the largest one's may as well be the person meant. */
 const RIVAL_SHARE = 0.6
@@ -57,8 +86,56 @@ export async function analysePicture(
   bytes: Uint8Array,
   choice: Choice,
 ): Promise<Analysis> {
-  const timings = { decode: 0, detect: 0, mesh: 0, quality: 0, embed: 0 }
-  const timed = async <T>(stage: Stage, work: () => Promise<T> | T): Promise<T> => {
+  const { timings, timed } = stopwatch()
+  const seen = await lookAt(networks, bytes, choice, timed)
+  const { frame, picture, rivals } = seen
+  if (frame.kind !== 'face') return { ...frame, timings }
+  const vector = await timed('embed', () => embed(pack, networks.embedders, picture, frame.face.mesh))
+  return { ...frame, face: { ...frame.face, pack: pack.name, vector }, rivals, timings }
+}
+
+/**
+ * Looks at 1 to MAX_FRAMES pictures of one check: every one is measured, the three best are embedded; with `spread` the
+ * best of the first, the middle and the last third, so that an identity is seen throughout.
+ * Rejects as `analysePicture` does, whichever picture it is.
+ */
+export async function analyseFrames(
+  pack: Pack,
+  networks: Networks,
+  pictures: readonly Uint8Array[],
+  spread: boolean,
+): Promise<Burst> {
+  if (pictures.length < 1 || pictures.length > MAX_FRAMES)
+    throw new RangeError(`a check has 1 to ${MAX_FRAMES} pictures, not ${pictures.length}`)
+  const { timings, timed } = stopwatch()
+  const frames: Frame[] = []
+  // Decoded pictures are large: only those that may still be embedded are held.
+  const best: { frame: number; look: Look; picture: Picture }[] = []
+  const thirdOf = (frame: number) => Math.floor((frame * EMBEDDED_FRAMES) / pictures.length)
+  for (const [index, bytes] of pictures.entries()) {
+    const { frame, picture } = await lookAt(networks, bytes, 'only', timed)
+    frames.push(frame)
+    if (frame.kind !== 'face') continue
+    best.push({ frame: index, look: frame.face, picture })
+    best.sort((one, other) => other.look.quality.score - one.look.quality.score)
+    if (spread) {
+      const ofThird = best.filter((one) => thirdOf(one.frame) === thirdOf(index))
+      for (const worse of ofThird.slice(1)) best.splice(best.indexOf(worse), 1)
+    } else best.splice(EMBEDDED_FRAMES)
+  }
+  const embedded = []
+  for (const { frame, look, picture } of best) {
+    const vector = await timed('embed', () => embed(pack, networks.embedders, picture, look.mesh))
+    embedded.push({ frame, face: { ...look, pack: pack.name, vector } })
+  }
+  return { frames, embedded, timings }
+}
+
+type Timed = <T>(stage: Stage, work: () => Promise<T> | T) => Promise<T>
+
+function stopwatch(): { timings: Record<Stage, number>; timed: Timed } {
+  const timings = { decode: 0, detect: 0, mesh: 0, quality: 0, pad: 0, embed: 0 }
+  const timed: Timed = async (stage, work) => {
     const start = performance.now()
     try {
       return await work()
@@ -66,21 +143,30 @@ export async function analysePicture(
       timings[stage] += performance.now() - start
     }
   }
+  return { timings, timed }
+}
 
+async function lookAt(
+  networks: Networks,
+  bytes: Uint8Array,
+  choice: Choice,
+  timed: Timed,
+): Promise<{ frame: Frame; picture: Picture; rivals: number }> {
   const picture = await timed('decode', () => decode(bytes))
-  const seen = { picture: { widthPx: picture.width, heightPx: picture.height }, timings }
+  const seen = { picture: { widthPx: picture.width, heightPx: picture.height } }
   const detections = await timed('detect', () => findFaces(networks.detector, picture))
   const rivals = rivalsOf(detections)
-  if (rivals.length === 0) return { ...seen, kind: 'no_face' }
-  if (rivals.length > 1 && choice === 'only') return { ...seen, kind: 'several_faces', count: rivals.length }
+  const answer = (frame: Frame) => ({ frame, picture, rivals: rivals.length })
+  if (rivals.length === 0) return answer({ ...seen, kind: 'no_face' })
+  if (rivals.length > 1 && choice === 'only')
+    return answer({ ...seen, kind: 'several_faces', count: rivals.length })
 
   const detection = choice === 'only' ? rivals[0] : mostCentral(detections, picture)
   const mesh = await timed('mesh', () => fitMesh(networks.mesh, picture, detection))
-  if (mesh.presence < MIN_PRESENCE) return { ...seen, kind: 'no_face' }
+  if (mesh.presence < MIN_PRESENCE) return answer({ ...seen, kind: 'no_face' })
   const pose = poseOf(mesh)
   const quality = await timed('quality', () => assessQuality(picture, detection, mesh, pose))
-  const vector = await timed('embed', () => embed(pack, networks.embedders, picture, mesh))
-  return { ...seen, kind: 'face', face: { detection, mesh, pose, quality, vector }, rivals: rivals.length }
+  return answer({ ...seen, kind: 'face', face: { detection, mesh, pose, quality, padScore: null } })
 }
 
 /** Which face of several is meant: none, because there must be only one large face, or the one in the middle. */

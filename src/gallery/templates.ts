@@ -30,6 +30,11 @@ const templateColumns = [
   'match_count',
   'last_matched',
   'avg_match_confidence',
+  'active_from',
+  'is_suspended',
+  'parent_id',
+  'learned_from',
+  'sample_id',
 ] as const
 
 /** The bytes that a vector is stored as: Float32, little-endian. */

@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { z } from 'zod'
 import type { Database } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
+import type { Stage } from '../face/pipeline.ts'
 import type { Gallery } from '../gallery/gallery.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Config } from '../shared/config.ts'
@@ -38,15 +39,15 @@ export const stageTimes = () =>
 
 /** The engine, with the time of each stage that it runs written down. */
 export function timed(engine: FaceEngine, stages: Histogram<'stage'>): FaceEngine {
+  const noted = <Result extends { timings: Record<Stage, number> }>(result: Result): Result => {
+    // A picture without a face never gets to the later ones.
+    for (const [stage, ms] of Object.entries(result.timings)) if (ms > 0) stages.observe({ stage }, ms / 1000)
+    return result
+  }
   return {
     ...engine,
-    analyse: async (...picture) => {
-      const analysis = await engine.analyse(...picture)
-      // A picture without a face never gets to the later ones.
-      for (const [stage, ms] of Object.entries(analysis.timings))
-        if (ms > 0) stages.observe({ stage }, ms / 1000)
-      return analysis
-    },
+    analyse: async (...picture) => noted(await engine.analyse(...picture)),
+    analyseFrames: async (...pictures) => noted(await engine.analyseFrames(...pictures)),
   }
 }
 

@@ -6,10 +6,10 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
-import { counted, type FaceEngine, openHumanV1 } from '../../src/face/engine.ts'
+import { counted, type FaceEngine, openHumanV1, type Work } from '../../src/face/engine.ts'
 import type { Network } from '../../src/face/onnx/session.ts'
 import { humanV1 } from '../../src/face/packs/human-v1.ts'
-import { analysePicture, type Choice } from '../../src/face/pipeline.ts'
+import { analyseFrames, analysePicture } from '../../src/face/pipeline.ts'
 import { systemClock } from '../../src/shared/clock.ts'
 import { AppError } from '../../src/shared/errors.ts'
 import { portrait } from '../face/portraits.ts'
@@ -202,8 +202,11 @@ describe('readiness', () => {
         broken ? Promise.reject(new AppError('model_failure', 'broken')) : resnet.run(...input),
     }
     const wired = { ...networks, embedders: [features, failing] }
-    const analyse = (bytes: Uint8Array, choice: Choice) => analysePicture(humanV1, wired, bytes, choice)
-    const failed = await testApp({}, {}, (engine) => ({ ...engine, ...counted(analyse, systemClock) }))
+    const work: Work = {
+      analyse: (bytes, choice) => analysePicture(humanV1, wired, bytes, choice),
+      analyseFrames: (pictures, spread) => analyseFrames(humanV1, wired, pictures, spread),
+    }
+    const failed = await testApp({}, {}, (engine) => ({ ...engine, ...counted(work, systemClock) }))
     expect((await failed.app.inject('/health')).statusCode).toBe(200)
     const answer = await failed.app.inject('/ready')
     expect(answer.statusCode).toBe(503)
