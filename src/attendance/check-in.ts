@@ -1,11 +1,10 @@
 import { requireNetwork } from '../access/guard.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
-import type { Action } from '../face/pad/challenge.ts'
 import { digestOf } from '../face/packs/digest.ts'
+import type { Action } from '../face/pad/challenge.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
-import type { Candidate, Gallery, Identification } from '../gallery/gallery.ts'
-import type { Learner } from '../gallery/learn.ts'
+import { type Candidate, type Gallery, type Identification, MARGIN } from '../gallery/gallery.ts'
 import { takeChallenge } from '../gallery/liveness-challenge.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -15,8 +14,8 @@ import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { type Decision, decide, type Evidence, type PadPolicy, type PunchType, type Rules } from './decide.ts'
 import type { DecisionRecord } from './decision-record.ts'
-import { bestFace, kindOf, type Looked, lookAt, votesOf } from './look.ts'
 import { judgeLiveness, type LivenessFound } from './liveness.ts'
+import { bestFace, kindOf, type Looked, lookAt, votesOf } from './look.ts'
 import { type PictureDeps, savePicture, toKeptJpeg } from './pictures.ts'
 import {
   type Answer,
@@ -37,7 +36,6 @@ import type { Checked } from './schema.ts'
 export interface CheckInDeps extends PictureDeps {
   engine: FaceEngine
   gallery: Gallery
-  learner: Pick<Learner, 'offer'>
   ledger: Pick<Ledger, 'punches'>
   queue: WorkQueue
   clock: Clock
@@ -441,6 +439,7 @@ function clockTime(time: Date, timeZone: string): string {
 function describe(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): DecisionRecord {
   const { looked, found, pad, rules, decision, refusal, requested, now } = conclusion
   const face = bestFace(looked)
+  const { pack } = deps.engine
   return {
     rule: decision.rule,
     requested,
@@ -453,7 +452,11 @@ function describe(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusi
     picture: looked.frames[looked.embedded[0]?.frame ?? 0].picture,
     ...(face && {
       face: { box: face.detection.box, score: face.detection.score, pose: face.pose },
-      quality: { score: face.quality.score, parts: face.quality.parts, measures: { ...face.quality.measures } },
+      quality: {
+        score: face.quality.score,
+        parts: face.quality.parts,
+        measures: { ...face.quality.measures },
+      },
     }),
     ...(looked.frames.length > 1 && { frames: describeFrames(deps.gallery, conclusion) }),
     liveness: { state: pad.state, policy: rules.padPolicy, signals: pad.signals },

@@ -124,7 +124,10 @@ function choose(
     .filter(({ confidence }) => confidence >= threshold)
     .map(({ employeeId }) => employeeId)
   if (claimed !== undefined && lookAlikes.includes(claimed))
-    return { employeeId: claimed, why: 'above the threshold, and told from a look-alike by the employee code' }
+    return {
+      employeeId: claimed,
+      why: 'above the threshold, and told from a look-alike by the employee code',
+    }
   return {
     outcome: 'ambiguous',
     rule: `a look-alike is closer than the margin of ${show(close[0].margin)}`,
@@ -132,11 +135,7 @@ function choose(
   }
 }
 
-function punch(
-  { requested, lastPunch, now }: Evidence,
-  { employeeId, why }: Chosen,
-  rules: Rules,
-): Decision {
+function punch({ requested, lastPunch, now }: Evidence, { employeeId, why }: Chosen, rules: Rules): Decision {
   // Either way round: of two checks at once the later one may be decided first.
   const recent = lastPunch && Math.abs(now.getTime() - lastPunch.at.getTime()) <= rules.duplicateWindowMs
   if (recent && (requested === 'AUTO' || requested === lastPunch.type))

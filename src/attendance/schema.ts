@@ -44,10 +44,13 @@ function requireFrameTimes<Form extends typeof checkFields>(form: Form) {
       path: ['frame_ms'],
       error: 'must be sent once for each picture, or not at all',
     })
-    .refine(({ frame_ms }) => frame_ms?.every((ms, index) => index === 0 || ms >= frame_ms[index - 1]) ?? true, {
-      path: ['frame_ms'],
-      error: 'must not fall: the pictures are sent in the order in which they were taken',
-    })
+    .refine(
+      ({ frame_ms }) => frame_ms?.every((ms, index) => index === 0 || ms >= frame_ms[index - 1]) ?? true,
+      {
+        path: ['frame_ms'],
+        error: 'must not fall: the pictures are sent in the order in which they were taken',
+      },
+    )
     .refine(({ challenge, frame_ms }) => challenge === undefined || frame_ms !== undefined, {
       path: ['frame_ms'],
       error: 'must be sent with a challenge',

@@ -67,7 +67,15 @@ async function insertDevice(
   device: NewDevice,
   now: Date,
 ): Promise<DeviceRow | undefined> {
-  const { device_id, name = device_id, location = null, ip_address = null, direction, pad_policy = null, site_id } = device
+  const {
+    device_id,
+    name = device_id,
+    location = null,
+    ip_address = null,
+    direction,
+    pad_policy = null,
+    site_id,
+  } = device
   return trx
     .insertInto('devices')
     .values({

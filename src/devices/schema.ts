@@ -52,11 +52,7 @@ const place = {
     .enum(['IN', 'OUT', 'AUTO'])
     .optional()
     .describe('What a check-in here is; AUTO (the default) leaves it to the check-in'),
-  pad_policy: z
-    .enum(['off', 'flag', 'enforce'])
-    .nullable()
-    .optional()
-    .describe(padPolicyMeaning),
+  pad_policy: z.enum(['off', 'flag', 'enforce']).nullable().optional().describe(padPolicyMeaning),
   site_id: z
     .int()
     .min(1)
