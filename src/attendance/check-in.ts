@@ -1,10 +1,9 @@
 import { requireNetwork } from '../access/guard.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
-import { digestOf } from '../face/packs/digest.ts'
 import type { Action } from '../face/pad/challenge.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
-import { type Candidate, type Gallery, type Identification, MARGIN } from '../gallery/gallery.ts'
+import type { Candidate, Gallery } from '../gallery/gallery.ts'
 import { takeChallenge } from '../gallery/liveness-challenge.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -13,8 +12,8 @@ import { invalidField } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { type Decision, decide, type Evidence, type PadPolicy, type PunchType, type Rules } from './decide.ts'
-import type { DecisionRecord } from './decision-record.ts'
-import { judgeLiveness, type LivenessFound } from './liveness.ts'
+import { type Conclusion, describe } from './describe.ts'
+import { judgeLiveness } from './liveness.ts'
 import { bestFace, kindOf, type Looked, lookAt, votesOf } from './look.ts'
 import { type PictureDeps, savePicture, toKeptJpeg } from './pictures.ts'
 import {
@@ -27,7 +26,6 @@ import {
   lockActivePerson,
   lockKey,
   type NewDecision,
-  type Punch,
   type Remembered,
   remember,
 } from './records.ts'
@@ -298,28 +296,6 @@ async function rememberRefusal(
   }
 }
 
-interface Conclusion {
-  looked: Looked
-  votes: ReturnType<typeof votesOf>
-  pad: LivenessFound
-  /** Undefined where nothing could be compared. */
-  found: Identification | undefined
-  /** Who was recognised. */
-  best: Candidate | undefined
-  rules: Rules
-  decision: Decision
-  refusal: AppError | undefined
-  last: Punch | undefined
-  requested: PunchType | 'AUTO'
-  /** Of the kiosk's site. */
-  timeZone: string
-  /** When the punch counts. */
-  at: Date
-  now: Date
-  /** The file of the picture, where it is kept. */
-  picture: string | undefined
-}
-
 function decisionOf(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): NewDecision {
   const { found, best, decision, picture, now } = conclusion
   return {
@@ -330,7 +306,7 @@ function decisionOf(deps: CheckInDeps, request: CheckRequest, conclusion: Conclu
     pack: bestFace(conclusion.looked)?.pack ?? deps.engine.pack.name,
     calibrationId: found?.calibrationId ?? null,
     duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
-    record: describe(deps, request, conclusion),
+    record: describe(deps, request.capturedAt, conclusion),
     picture,
     now,
   }
@@ -433,75 +409,4 @@ const messages: Partial<Record<Decision['outcome'], string>> = {
 
 function clockTime(time: Date, timeZone: string): string {
   return new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' }).format(time)
-}
-
-/** Everything that led to the decision, as it is kept for good. */
-function describe(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): DecisionRecord {
-  const { looked, found, pad, rules, decision, refusal, requested, now } = conclusion
-  const face = bestFace(looked)
-  const { pack } = deps.engine
-  return {
-    rule: decision.rule,
-    requested,
-    ...(request.capturedAt && {
-      time_of: 'client',
-      captured_at: request.capturedAt.toISOString(),
-      received_at: now.toISOString(),
-    }),
-    pack: { name: pack.name, digest: digestOf(pack.files) },
-    picture: looked.frames[looked.embedded[0]?.frame ?? 0].picture,
-    ...(face && {
-      face: { box: face.detection.box, score: face.detection.score, pose: face.pose },
-      quality: {
-        score: face.quality.score,
-        parts: face.quality.parts,
-        measures: { ...face.quality.measures },
-      },
-    }),
-    ...(looked.frames.length > 1 && { frames: describeFrames(deps.gallery, conclusion) }),
-    liveness: { state: pad.state, policy: rules.padPolicy, signals: pad.signals },
-    thresholds: {
-      quality: rules.minQuality,
-      ...(found && {
-        confidence: found.threshold,
-        ...found.thresholds,
-        high: found.high,
-        learning: found.learning,
-        margin: MARGIN,
-      }),
-    },
-    ...(refusal && { refused: { code: refusal.code, details: refusal.details } }),
-    ...(found && {
-      scale: found.scale,
-      people: found.people,
-      candidates: found.candidates.map((one, index) => ({
-        employee_id: one.employeeId,
-        template_id: one.templateId,
-        raw_score: one.rawScore,
-        score: one.score,
-        minus_log10_fmr: one.minusLog10Fmr,
-        confidence: one.confidence,
-        // Beyond what the pack's impostor pairs could count the table is a fitted tail.
-        extrapolated: one.extrapolated,
-        margin: index === 0 ? null : one.margin,
-        look_alike: one.lookAlike,
-      })),
-    }),
-    timings_ms: looked.timings,
-  }
-}
-
-/** Each picture, with whom it alone resembles most. */
-function describeFrames(gallery: Gallery, { looked, votes }: Conclusion): DecisionRecord['frames'] {
-  return looked.frames.map((frame, index) => {
-    const vote = votes.find((one) => one.frame === index)?.vote
-    const [best] = vote ? gallery.identify([vote], 1).candidates : []
-    return {
-      kind: frame.kind,
-      quality: frame.kind === 'face' ? frame.face.quality.score : null,
-      embedded: looked.embedded.some((one) => one.frame === index),
-      votes: best ? { employee_id: best.employeeId, confidence: best.confidence } : null,
-      at_ms: looked.atMs[index],
-    }
-  })
 }
