@@ -58,6 +58,7 @@ const decisions = () => running.db.selectFrom('decisions').selectAll().orderBy('
 const punches = () => running.db.selectFrom('attendance').selectAll().orderBy('id').execute()
 const setKiosk = (payload: object) =>
   running.app.inject({ method: 'PUT', url: '/api/v1/devices/GATE', payload })
+const setSite = (payload: object) => running.app.inject({ method: 'PATCH', url: '/api/v1/sites/1', payload })
 const challengeFor = (device_id: string, headers: Record<string, string> = {}) =>
   running.app.inject({
     method: 'POST',
@@ -148,11 +149,11 @@ describe('what was refused', () => {
   })
 
   test('keeps its picture where the site keeps pictures', async () => {
-    await running.db.updateTable('sites').set({ keep_pictures: true }).execute()
+    await setSite({ keep_pictures: true })
     await check({ image: [await blankPicture()] })
     const [{ image_path }] = await decisions()
     expect(await running.photos.read(image_path!, await running.vault.named('probes'))).toBeDefined()
-    await running.db.updateTable('sites').set({ keep_pictures: false }).execute()
+    await setSite({ keep_pictures: false })
   })
 })
 
@@ -197,9 +198,9 @@ describe('presentation attack detection', () => {
     async (score, enough, code) => {
       padScore = score
       await enforce()
-      await running.db.updateTable('sites').set({ pad_model_enough: enough }).execute()
+      await setSite({ pad_model_enough: enough })
       expect((await check({ image: await burst('blonde', 1) })).json().code).toBe(code)
-      await running.db.updateTable('sites').set({ pad_model_enough: false }).execute()
+      await setSite({ pad_model_enough: false })
     },
   )
 
