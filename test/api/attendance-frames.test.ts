@@ -112,7 +112,6 @@ describe('several pictures of one check', () => {
   })
 
   test.each<[string, Fields]>([
-    ['more than 12', { image: Array.from({ length: 13 }, () => Buffer.from('x')) }],
     ['fewer times than pictures', { image: [Buffer.from('x'), Buffer.from('y')], frame_ms: [0] }],
     ['times that fall', { image: [Buffer.from('x'), Buffer.from('y')], frame_ms: [10, 9] }],
     ['times that are none', { image: [Buffer.from('x')], frame_ms: ['soon'] }],
@@ -123,6 +122,11 @@ describe('several pictures of one check', () => {
     expect([answer.statusCode, answer.json().code]).toEqual([422, 'invalid_request'])
     expect(await decisions()).toEqual([])
   })
+})
+
+test('more than 12 pictures are refused as too large an upload', async () => {
+  const answer = await check({ image: Array.from({ length: 13 }, () => Buffer.from('x')) })
+  expect([answer.statusCode, answer.json().code]).toEqual([413, 'upload_too_large'])
 })
 
 describe('what was refused', () => {
