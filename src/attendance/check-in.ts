@@ -4,6 +4,7 @@ import type { FaceEngine } from '../face/engine.ts'
 import type { Action } from '../face/pad/challenge.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
 import type { Candidate, Gallery } from '../gallery/gallery.ts'
+import type { Learner } from '../gallery/learn.ts'
 import { takeChallenge } from '../gallery/liveness-challenge.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -34,6 +35,7 @@ import type { Checked } from './schema.ts'
 export interface CheckInDeps extends PictureDeps {
   engine: FaceEngine
   gallery: Gallery
+  learner: Pick<Learner, 'offer'>
   ledger: Pick<Ledger, 'punches'>
   queue: WorkQueue
   clock: Clock
@@ -196,6 +198,7 @@ async function decideAndStore(
     const ending = await decideInTurn()
     if (picture !== undefined && 'replayed' in ending && ending.replayed) await deps.photos.remove([picture])
     if (ending instanceof AppError) throw ending
+    learnFrom(deps, request, looked, ending)
     return ending
   } catch (error) {
     // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
@@ -236,6 +239,18 @@ async function decideAndStore(
       return { answer, replayed: false }
     })
   }
+}
+
+/** Only what is committed is learned from, and only once. */
+function learnFrom(
+  { learner }: CheckInDeps,
+  { images }: CheckRequest,
+  { embedded: [best] }: Looked,
+  { answer, replayed }: CheckResult,
+): void {
+  const { code: outcome, liveness, attendance_id: punchId, employee_id: employeeId } = answer
+  if (replayed || outcome !== 'identified' || punchId === undefined || employeeId === undefined) return
+  learner.offer({ punchId, employeeId, outcome, liveness, face: best.face, picture: images[best.frame] })
 }
 
 function pictureOf(looked: Looked): Evidence['picture'] {
