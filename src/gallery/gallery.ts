@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/tables.ts'
 import { centringMean, fuse } from '../face/embed.ts'
 import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
-import type { Pack } from '../face/packs/pack.ts'
+import type { Measured, Pack } from '../face/packs/pack.ts'
 import { confidenceOf, effectiveThreshold, minusLog10Fmr } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
 import type { Change } from '../ledger/ledger.ts'
@@ -109,7 +109,8 @@ interface State {
 /** Loads the gallery. Rejects when the database cannot be read. */
 export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   const { pack, clock, log, threshold } = deps
-  const defaultMean = toVector(Buffer.from(pack.measured.defaultMean, 'base64'))
+  const measured = measuredOf(pack)
+  const defaultMean = toVector(Buffer.from(measured.defaultMean, 'base64'))
   const latest = await latestCalibration(deps, pack.name)
   if (latest === 'unreadable')
     log.error(
@@ -199,7 +200,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     const score = from.cohort
       ? normaliseScore(rawScore, cohortMeanWithout(from.cohort, fused, employeeId), templateMean)
       : rawScore
-    const table = from.cohort ? pack.measured.normalised : pack.measured.raw
+    const table = from.cohort ? measured.normalised : measured.raw
     const decades = minusLog10Fmr(table, score)
     return {
       employeeId,
@@ -352,7 +353,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     likeness(one, other) {
       const { mean } = state
       const score = dot(fuse(pack.embedders, one, mean), fuse(pack.embedders, other, mean))
-      return confidenceOf(pack.measured.raw, score)
+      return confidenceOf(measured.raw, score)
     },
     refresh: (employeeId) => enqueue(() => reload(employeeId)),
     reload: () => enqueue(readNewest),
@@ -382,6 +383,14 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       return state.cohort !== null
     },
   }
+}
+
+function measuredOf({ name, measured }: Pack): Measured {
+  if (measured) return measured
+  throw new Error(
+    `Nobody has measured what a score of the model pack ${name} means. Run "rollcall models measure ${name} ` +
+      '--faces DIR", with photos of 50 people or more.',
+  )
 }
 
 /** Splits templates that are ordered by person. */
