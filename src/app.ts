@@ -10,6 +10,7 @@ import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
+import { disputeRoutes } from './attendance/dispute-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
@@ -24,6 +25,7 @@ import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
+import { livenessRoutes } from './gallery/liveness-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
@@ -153,6 +155,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         maxPhotoBytes: config.MAX_UPLOAD_SIZE,
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
+      livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,
@@ -160,6 +163,11 @@ export async function buildApp(given: AppDeps): Promise<App> {
         padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
         isStill: (request) => isStill(request, guard),
+      })
+      disputeRoutes(api, {
+        ...deps,
+        timeZone: config.TIME_ZONE,
+        duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
       })
     },
     { prefix: '/api/v1' },
