@@ -114,8 +114,8 @@ export async function buildApp(given: AppDeps): Promise<App> {
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
   app.addHook('onClose', async () => probe.stop())
-  // Presentation attacks are not looked for yet.
-  const engineStatus = () => ({ ready: deps.engine.ready(), liveness: 'unavailable' as const })
+  const liveness = config.ANTI_SPOOFING_ENABLED ? ('available' as const) : ('off' as const)
+  const engineStatus = () => ({ ready: deps.engine.ready(), liveness })
   healthRoutes(app, {
     ...deps,
     engineStatus,
