@@ -22,6 +22,7 @@ import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
 import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
+import { calibrationRoutes } from './gallery/calibration-routes.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
@@ -154,6 +155,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,
