@@ -23,6 +23,7 @@ import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
 import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
+import { calibrationRoutes } from './gallery/calibration-routes.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { Learner } from './gallery/learn.ts'
@@ -160,6 +161,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,

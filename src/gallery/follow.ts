@@ -34,10 +34,9 @@ export function followLedger(
     if (changes === undefined || changes.some(({ subject }) => subject === null) || changes.length > MANY) {
       await gallery.reload()
     } else {
-      const calibrations = changes.filter(({ kind }) => kind === 'calibrations')
-      const others = calibrations.some(({ subject }) => Number(subject) > (gallery.calibration?.id ?? 0))
-      if (others) await gallery.reload()
-      const people = changes.filter(({ kind }) => kind !== 'calibrations').map(({ subject }) => subject!)
+      const rules = new Set(['calibrations', 'disputes'])
+      if (changes.some(({ kind }) => rules.has(kind))) await gallery.recalibrated()
+      const people = changes.filter(({ kind }) => !rules.has(kind)).map(({ subject }) => subject!)
       for (const employeeId of new Set(people)) await gallery.refresh(employeeId)
     }
     seen = head
@@ -81,7 +80,7 @@ async function changesBetween(
     .where('ledger.kind', '=', 'audit')
     .where('ledger.seq', '>', after)
     .where('ledger.seq', '<=', upTo)
-    .where('audit_log.subject_kind', 'in', ['employees', 'face_templates', 'calibrations'])
+    .where('audit_log.subject_kind', 'in', ['employees', 'face_templates', 'calibrations', 'disputes'])
     .limit(MANY + 1)
     .execute()
 }
