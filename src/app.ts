@@ -10,6 +10,7 @@ import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
+import { explainRoutes } from './attendance/explain-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
@@ -156,6 +157,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       attendanceRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,
