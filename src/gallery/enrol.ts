@@ -13,6 +13,7 @@ import type { WorkQueue } from '../shared/work-queue.ts'
 import { SealBroken } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
 import { giveConsent, requireConsent } from './consent.ts'
+import { guardAround } from './drift.ts'
 import { differentFace, noFace, poorQuality, severalFaces } from './faults.ts'
 import { type Gallery, voteOf } from './gallery.ts'
 import { findKey, keyForEnrolment } from './person-key.ts'
@@ -24,6 +25,7 @@ import {
   deleteSample,
   deleteTemplate,
   deleteTemplates,
+  deleteUnusedPhotos,
   findAdminTemplate,
   findPerson,
   fingerprint,
@@ -149,24 +151,23 @@ export async function enrolPhotos(
   requireAny(seen)
 
   const saved: string[] = []
-  try {
-    const { replaced, isNew, ...enrolment } = await change(async (trx) => {
-      await requirePerson(trx, employeeId, true)
-      if (consent) await giveConsent(trx, { employeeId, ...consent, now: clock.now() })
-      // Once more: it may have been withdrawn while the networks ran.
-      await requireConsent(trx, employeeId)
-      return store(trx, deps, employeeId, { seen, avatarIndex, saved })
-    })
-    await photos.remove(replaced)
-    const others = enrolment.results.flatMap((one) => (one.refusal ? [] : one.alsoEnrolledAs)).length
-    if (isNew && others > 0) log.warn({ others }, 'a face was enrolled that other people are enrolled with')
-    await gallery.refresh(employeeId)
-    return enrolment
-  } catch (error) {
+  const { replaced, isNew, ...enrolment } = await change(async (trx) => {
+    await requirePerson(trx, employeeId, true)
+    if (consent) await giveConsent(trx, { employeeId, ...consent, now: clock.now() })
+    // Once more: it may have been withdrawn while the networks ran.
+    await requireConsent(trx, employeeId)
+    return store(trx, deps, employeeId, { seen, avatarIndex, saved })
+  }).catch(async (error: unknown) => {
     // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
     if (error instanceof AppError) await photos.remove(saved)
     throw error
-  }
+  })
+  await photos.remove(replaced)
+  const others = enrolment.results.flatMap((one) => (one.refusal ? [] : one.alsoEnrolledAs)).length
+  if (isNew && others > 0) log.warn({ others }, 'a face was enrolled that other people are enrolled with')
+  await gallery.refresh(employeeId)
+  await guardAround(deps, change, employeeId)
+  return enrolment
 }
 
 /** A photo with one face that is good enough to be enrolled. */
@@ -259,6 +260,7 @@ async function store(
       heightPx: jpeg.height,
       sha256: print,
       quality: quality.score,
+      createdFrom: 'ADMIN_UPLOAD' as const,
       isAvatar: !avatar && one === chosen,
       pack: face.pack,
       vector: face.vector,
@@ -349,7 +351,10 @@ function distinct(photos: readonly Usable[]): Usable[] {
   return photos.filter(({ sha256 }, index) => photos.findIndex((one) => one.sha256 === sha256) === index)
 }
 
-/** Deletes one photo and makes the template anew from the others; without any the person is no longer recognised. */
+/**
+ * Deletes one photo and makes the template anew from the others; without any uploaded one the person is no longer
+ * recognised. What was learned from a photo goes with it.
+ */
 export async function deletePhoto(
   deps: EnrolDeps,
   change: Change,
@@ -359,42 +364,48 @@ export async function deletePhoto(
   const { gallery, photos } = deps
   const deleted = await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
-    const samples = await listSamples(trx, employeeId)
-    const sample = samples.find(({ id }) => id === photoId)
+    const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
     if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
     await deleteSample(trx, sample)
-    await rebuildTemplate(trx, deps, employeeId)
-    return { filePath: sample.file_path, remaining: samples.length - 1 }
+    if (sample.created_from === 'ADMIN_UPLOAD') await rebuildTemplate(trx, deps, employeeId)
+    const files = [sample.file_path, ...(await deleteUnusedPhotos(trx, employeeId))]
+    return { files, remaining: (await uploadedSamples(trx, employeeId)).length }
   })
   await gallery.refresh(employeeId)
-  await photos.remove([deleted.filePath])
+  await photos.remove(deleted.files)
+  await guardAround(deps, change, employeeId)
   return { remaining: deleted.remaining }
 }
 
-/** Makes one photo of a person their avatar. */
+/** Makes one uploaded photo of a person their avatar. */
 export async function setAvatar(change: Change, employeeId: string, photoId: number): Promise<void> {
   await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
-    const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
-    if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
+    const sample = (await uploadedSamples(trx, employeeId)).find(({ id }) => id === photoId)
+    if (!sample) throw new AppError('photo_not_found', 'There is no such uploaded photo of this employee.')
     await chooseAvatar(trx, sample)
   })
 }
 
-/** Deletes one template; the photos stay, and a rebuild makes it again. Returns how many are left. */
+/**
+ * Deletes one template. The uploaded photos stay, and a rebuild makes it again; a learned one goes with its photo, and with
+ * the administrator's go all that descend from it. Returns how many are left.
+ */
 export async function removeTemplate(
-  { gallery }: EnrolDeps,
+  { gallery, photos }: EnrolDeps,
   change: Change,
   employeeId: string,
   templateId: number,
 ): Promise<{ remaining: number }> {
-  const remaining = await change(async (trx) => {
+  const { files, remaining } = await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
     if (!(await deleteTemplate(trx, employeeId, templateId)))
       throw new AppError('template_not_found', 'There is no such template of this employee.')
-    return (await listTemplates(trx, employeeId)).length
+    const files = await deleteUnusedPhotos(trx, employeeId)
+    return { files, remaining: (await listTemplates(trx, employeeId)).length }
   })
   await gallery.refresh(employeeId)
+  await photos.remove(files)
   return { remaining }
 }
 

@@ -5,7 +5,6 @@ import { applyRetention } from '../../src/attendance/retention.ts'
 import { digestOf } from '../../src/face/packs/digest.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { assign, blankPicture, changed, openCompany } from '../attendance/company.ts'
-import { portrait } from '../face/portraits.ts'
 import { form, recordPunch, signIn, type TestApp, testApp } from '../support/app.ts'
 
 let running: TestApp
