@@ -54,6 +54,7 @@ export type DecisionRow = NonNullable<Awaited<ReturnType<typeof findDecision>>>
 export async function findDecision(db: Database, id: number, view: View) {
   return decisionsIn(db, view)
     .leftJoin('attendance as later', 'later.corrects', 'attendance.id')
+    .leftJoin('disputes', 'disputes.punch_id', 'attendance.id')
     .select([
       ...columns,
       'decisions.calibration_id',
@@ -62,6 +63,7 @@ export async function findDecision(db: Database, id: number, view: View) {
       'decisions.image_path',
       'attendance.image_path as punch_image_path',
       'later.id as superseded_by',
+      'disputes.state as disputed',
     ])
     .where('decisions.id', '=', id)
     .executeTakeFirst()

@@ -2,7 +2,6 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { visibleDepartments } from '../access/caller.ts'
 import { hasPermission } from '../access/guard.ts'
-import type { FaceEngine } from '../face/engine.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
@@ -20,10 +19,7 @@ const hidden =
   'Raw scores are for those who may see the state of the server.'
 
 /** Why each check, correction and import ended as it did. */
-export function explainRoutes(
-  app: App,
-  deps: PictureDeps & { engine: Pick<FaceEngine, 'pack'>; clock: Clock; timeZone: string },
-): void {
+export function explainRoutes(app: App, deps: PictureDeps & { clock: Clock; timeZone: string }): void {
   const { db, clock } = deps
 
   app.get(
@@ -92,7 +88,7 @@ export function explainRoutes(
       seesScores: hasPermission(request.caller, 'system:read'),
     }
     const pictureKept = await isDecisionPictureKept(db, decision, clock.now())
-    return explain({ db, packs: [deps.engine.pack], reader, pictureKept }, decision)
+    return explain({ db, reader, pictureKept }, decision)
   }
 
   app.get(

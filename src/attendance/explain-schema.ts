@@ -4,6 +4,7 @@ import { employeeId } from '../employees/schema.ts'
 import { livenessSchema } from '../gallery/schema.ts'
 import { rowNumber } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
+import { disputeState } from './schema.ts'
 
 const kind = z.enum(['face', 'manual', 'correction', 'import']).describe('What led to the decision')
 // biome-ignore format: one a line would be long
@@ -74,6 +75,7 @@ export const explanationSchema = z
     ),
     duplicate_of: number.describe('The punch that it repeated'),
     superseded_by: number.describe('The correction that took the place of its punch'),
+    disputed: disputeState.nullable().describe('Whether somebody said that its punch is not theirs'),
     refused: z
       .object({ code: text, details: z.record(z.string(), z.unknown()) })
       .nullable()

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
+import { findPack } from '../face/packs/catalogue.ts'
 import { digestOf } from '../face/packs/digest.ts'
-import type { Pack } from '../face/packs/pack.ts'
 import { MIN_QUALITY_SCORE, type QualityPart } from '../face/quality.ts'
 import { adviceOn } from '../gallery/faults.ts'
 import { type DecisionRecord, decisionRecordSchema } from './decision-record.ts'
@@ -20,8 +20,6 @@ export interface Reader {
 
 interface ExplainDeps {
   db: Database
-  /** The packs whose files can be named. */
-  packs: readonly Pick<Pack, 'name' | 'files'>[]
   reader: Reader
   /** Whether the picture of the check can still be looked at. */
   pictureKept: boolean
@@ -47,10 +45,11 @@ export async function explain(deps: ExplainDeps, row: DecisionRow): Promise<Expl
     captured_at: record.captured_at ?? null,
     duplicate_of: row.duplicate_of,
     superseded_by: row.superseded_by,
+    disputed: row.disputed,
     refused: record.refused
       ? { code: record.refused.code ?? null, details: record.refused.details ?? {} }
       : null,
-    pack: packOf(deps, row, record),
+    pack: packOf(row, record),
     picture: record.picture
       ? { width_px: record.picture.widthPx ?? null, height_px: record.picture.heightPx ?? null }
       : null,
@@ -120,13 +119,13 @@ function isForgotten({ kind }: DecisionRow, record: DecisionRecord): boolean {
   return kind === 'face' && !candidates && !face && !quality && !frames && !liveness?.signals
 }
 
-function packOf({ packs }: ExplainDeps, row: DecisionRow, record: DecisionRecord): Explanation['pack'] {
+function packOf(row: DecisionRow, record: DecisionRecord): Explanation['pack'] {
   if (row.kind !== 'face') return null
   const name = record.pack?.name ?? row.pack
   const digest = record.pack?.digest ?? null
-  const known = packs.find((pack) => pack.name === name && digestOf(pack.files) === digest)
-  const files = Object.entries(known?.files ?? {}).map(([file, { sha256 }]) => ({ name: file, sha256 }))
-  return { name, digest, files: known ? files : null }
+  const known = findPack(name ?? '')?.files
+  if (!known || digestOf(known) !== digest) return { name, digest, files: null }
+  return { name, digest, files: Object.entries(known).map(([file, { sha256 }]) => ({ name: file, sha256 })) }
 }
 
 /** Where the picture of a decision is, whether or not it is kept. */

@@ -124,7 +124,7 @@ export const idempotencyHeaders = z.looseObject({
     .describe('The same key and request again answer the first result; kept for 7 days per device'),
 })
 
-const disputeState = z.enum(['open', 'confirmed', 'rejected'])
+export const disputeState = z.enum(['open', 'confirmed', 'rejected'])
 
 export const notMeSchema = z.object({ device_id: deviceId.describe('The kiosk at which the punch was made') })
 

@@ -25,10 +25,7 @@ export function ownFaces(
   if (faces.length === 1) return new Set(faces)
   const alikeTo = (one: Float32Array) =>
     faces.filter((other) => other === one || likeness([other], one) >= MIN_LIKENESS)
-  const [core] = faces.map(alikeTo).sort((one, other) => other.length - one.length)
-  const own = faces.filter((one) => {
-    const others = core.filter((other) => other !== one)
-    return others.length > 0 && likeness(others, one) >= MIN_LIKENESS
-  })
+  const [group] = faces.map(alikeTo).sort((one, other) => other.length - one.length)
+  const own = group.length > 1 ? faces.filter((one) => likeness(group, one) >= MIN_LIKENESS) : []
   return new Set(own.length > faces.length / 2 ? own : [])
 }
