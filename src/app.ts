@@ -26,12 +26,12 @@ import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
-import { createLearner } from './gallery/learn.ts'
+import type { Learner } from './gallery/learn.ts'
 import { livenessRoutes } from './gallery/liveness-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
-import { type Author, type Ledger, serverAuthor } from './ledger/ledger.ts'
+import type { Author, Ledger } from './ledger/ledger.ts'
 import { ledgerRoutes } from './ledger/routes.ts'
 import { metricsRoutes, stageTimes, timed } from './monitoring/metrics.ts'
 import { inferenceProbe, startHealthProbe } from './monitoring/probe.ts'
@@ -64,6 +64,8 @@ export interface AppDeps {
   version: string
   engine: FaceEngine
   gallery: Gallery
+  /** What learns templates from checks, beside them. */
+  learner: Learner
   photos: PhotoStore
   /** The keys that photos and templates are sealed with. */
   vault: Vault
@@ -113,8 +115,8 @@ export async function buildApp(given: AppDeps): Promise<App> {
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
   app.addHook('onClose', async () => probe.stop())
-  // Presentation attacks are not looked for yet.
-  const engineStatus = () => ({ ready: deps.engine.ready(), liveness: 'unavailable' as const })
+  const liveness = config.ANTI_SPOOFING_ENABLED ? ('available' as const) : ('off' as const)
+  const engineStatus = () => ({ ready: deps.engine.ready(), liveness })
   healthRoutes(app, {
     ...deps,
     engineStatus,
@@ -124,9 +126,6 @@ export async function buildApp(given: AppDeps): Promise<App> {
     deviceAuth: config.DEVICE_AUTH,
   })
   metricsRoutes(app, { ...deps, stages, health: probe.state })
-
-  const learner = createLearner({ ...deps, change: deps.ledger.by(serverAuthor) })
-  app.addHook('onClose', () => learner.close())
 
   await app.register(
     async (scope) => {
@@ -165,7 +164,6 @@ export async function buildApp(given: AppDeps): Promise<App> {
       explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       attendanceRoutes(api, {
         ...deps,
-        learner,
         timeZone: config.TIME_ZONE,
         padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,

@@ -19,7 +19,7 @@ import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
 import { openGallery } from './gallery/gallery.ts'
-import { releaseQuarantine } from './gallery/learn.ts'
+import { createLearner, releaseQuarantine } from './gallery/learn.ts'
 import { openPhotoStore } from './gallery/photo-store.ts'
 import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
@@ -122,6 +122,9 @@ export async function startServer(
     // Nobody else changes the embedded database.
     if (database.kind === 'postgresql') undo.push(followLedger({ db, gallery, log }, entered))
 
+    const drift = { ...biometrics, gallery, engine }
+    const learner = createLearner(drift)
+    undo.push(() => learner.close())
     if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
     const queue = createWorkQueue({
       atOnce: cores,
@@ -137,6 +140,7 @@ export async function startServer(
       version,
       engine,
       gallery,
+      learner,
       photos,
       vault,
       ledger,
@@ -156,7 +160,6 @@ export async function startServer(
       leaverDays: config.RETENTION_LEAVERS_DAYS,
     }
     let guarded = new Date(0)
-    const drift = { ...biometrics, gallery, engine }
     const tidy = async () => {
       const now = clock.now()
       await releaseQuarantine(drift, released)

@@ -11,8 +11,9 @@ import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
+import { createLearner } from '../../src/gallery/learn.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
-import { type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
+import { type Change, type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
 import type { Clock } from '../../src/shared/clock.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import type { App } from '../../src/shared/http.ts'
@@ -162,14 +163,20 @@ export async function testApp(
   })
   const uploads = join(folder, 'uploads')
   const photos = await openPhotoStore(uploads)
+  const usedEngine = wrapEngine(engine)
+  // `clear` opens another ledger.
+  const change: Change = (work) => ledger.by(serverAuthor)(work)
+  const learnerDeps = { db, vault, photos, gallery, clock, log, ...overrides, change, engine: usedEngine }
+  const learner = createLearner(learnerDeps)
   const app = await buildApp({
     config,
     db,
     log,
     clock,
     version: '0.0.0-test',
-    engine: wrapEngine(engine),
+    engine: usedEngine,
     gallery,
+    learner,
     photos,
     vault,
     ledger,
@@ -191,6 +198,7 @@ export async function testApp(
     changed,
     clear: async () => {
       changed.length = 0
+      await learner.settled()
       await opened.close()
       for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
       await sql`TRUNCATE employees, devices, calibrations, erasures RESTART IDENTITY CASCADE`.execute(
@@ -206,6 +214,7 @@ export async function testApp(
     },
     close: async () => {
       await app.close()
+      await learner.close()
       await gallery.close()
       await openedLedger.close()
       await database.close()

@@ -10,6 +10,7 @@ import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/database/connect.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { openGallery } from '../../src/gallery/gallery.ts'
+import { createLearner } from '../../src/gallery/learn.ts'
 import { openPhotoStore } from '../../src/gallery/photo-store.ts'
 import { openKeys } from '../../src/keys.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
@@ -44,6 +45,9 @@ const gallery = await openGallery({
   log,
   threshold: config.FACE_RECOGNITION_THRESHOLD,
 })
+const photos = await openPhotoStore(join(dataDir, 'racer-photos'))
+const change = ledger.by(serverAuthor)
+const learner = createLearner({ db, vault, photos, gallery, change, engine, clock, log })
 const app = await buildApp({
   config,
   db,
@@ -52,7 +56,8 @@ const app = await buildApp({
   version: '0.0.0-test',
   engine: seeingOnce(engine),
   gallery,
-  photos: await openPhotoStore(join(dataDir, 'racer-photos')),
+  learner,
+  photos,
   vault,
   ledger,
   secret: await loadSecret(undefined, dataDir),
@@ -61,6 +66,7 @@ const app = await buildApp({
 process.on('message', async (race: Race | 'stop') => {
   if (race !== 'stop') return process.send!(await run(race))
   await app.close()
+  await learner.close()
   await gallery.close()
   await ledger.close()
   await close()
