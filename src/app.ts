@@ -11,6 +11,7 @@ import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
 import { disputeRoutes } from './attendance/dispute-routes.ts'
+import { explainRoutes } from './attendance/explain-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
@@ -162,6 +163,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       attendanceRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,
