@@ -1,4 +1,5 @@
 import { authorOf } from '../access/caller.ts'
+import type { CachedEngine } from '../face/cache.ts'
 import type { Face } from '../face/pipeline.ts'
 import { effectiveThreshold } from '../face/score-table.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -21,6 +22,7 @@ import { findPerson } from './templates.ts'
 import { train } from './train.ts'
 
 export interface RecognitionRoutesDeps extends EnrolDeps {
+  engine: CachedEngine
   ledger: Ledger
   /** FACE_RECOGNITION_THRESHOLD. */
   threshold: number

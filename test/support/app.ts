@@ -9,6 +9,7 @@ import { deriveKey } from '../../src/access/secret.ts'
 import { signAccessToken } from '../../src/access/tokens.ts'
 import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
+import { cached } from '../../src/face/cache.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
@@ -118,6 +119,8 @@ export async function testApp(
   wrapEngine: (engine: FaceEngine) => FaceEngine = (same) => same,
   /** Whose token requests carry; that of an owner made for it by default. */
   owner?: { authorization: string },
+  /** How many analyses its engine keeps: none, because most tests want each picture looked at. */
+  cachedPictures = 0,
 ): Promise<TestApp> {
   const database = await testDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-app-'))
@@ -168,7 +171,7 @@ export async function testApp(
     log,
     clock,
     version: '0.0.0-test',
-    engine: wrapEngine(engine),
+    engine: cached(wrapEngine(engine), cachedPictures),
     gallery,
     photos,
     vault,
