@@ -14,6 +14,7 @@ import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
+import { CACHED_PICTURES, cached } from './face/cache.ts'
 import { startEnginePool } from './face/engine-pool.ts'
 import { nightlyDue } from './gallery/calibration.ts'
 import { guardTemplates } from './gallery/drift.ts'
@@ -96,7 +97,10 @@ export async function startServer(
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
     const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
-    const engine = await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock)
+    const engine = cached(
+      await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock),
+      CACHED_PICTURES,
+    )
     undo.push(() => engine.close())
 
     progress('loading the gallery')
@@ -121,7 +125,8 @@ export async function startServer(
     })
     undo.push(() => gallery.close())
     // Nobody else changes the embedded database.
-    if (database.kind === 'postgresql') undo.push(followLedger({ db, gallery, log }, entered))
+    if (database.kind === 'postgresql')
+      undo.push(followLedger({ db, gallery, log, forgetPictures: engine.cache.forget }, entered))
 
     const drift = { ...biometrics, gallery, engine }
     const learner = createLearner(drift)
