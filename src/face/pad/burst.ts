@@ -20,7 +20,10 @@ export interface PassiveVerdict {
 
 /** With fewer the motion between them says too little. */
 export const MIN_BURST_FRAMES = 5
-/** Landmarks that move by less than this share of the eye distance on the average are those of one picture sent again. */
+/**
+ * Landmarks that move by less than this share of the face's width, on the average, are those of one picture sent again: the
+ * camera's noise alone moved those of rendered faces by .002 and more.
+ */
 const MIN_MOVEMENT = 0.0005
 
 /**
