@@ -22,8 +22,9 @@ import { deviceManagementRoutes } from './devices/management-routes.ts'
 import { registerNetworkLog } from './devices/network-log.ts'
 import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
-import type { FaceEngine } from './face/engine.ts'
+import type { CachedEngine } from './face/cache.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
+import { calibrationRoutes } from './gallery/calibration-routes.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { Learner } from './gallery/learn.ts'
@@ -62,7 +63,7 @@ export interface AppDeps {
   log: Logger
   clock: Clock
   version: string
-  engine: FaceEngine
+  engine: CachedEngine
   gallery: Gallery
   /** What learns templates from checks, beside them. */
   learner: Learner
@@ -84,7 +85,8 @@ export interface AppDeps {
 /** Builds the HTTP application; it neither listens nor opens the database. The caller closes it. */
 export async function buildApp(given: AppDeps): Promise<App> {
   const stages = stageTimes()
-  const deps = { ...given, engine: timed(given.engine, stages) }
+  const engine = timed(given.engine, stages)
+  const deps = { ...given, engine, forgetPictures: engine.cache.forget }
   const { config, gallery } = deps
   const app = createServer(deps)
   logRequests(app)
@@ -161,6 +163,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       attendanceRoutes(api, {
         ...deps,

@@ -14,7 +14,9 @@ import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
+import { CACHED_PICTURES, cached } from './face/cache.ts'
 import { startEnginePool } from './face/engine-pool.ts'
+import { nightlyDue } from './gallery/calibration.ts'
 import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
@@ -95,7 +97,10 @@ export async function startServer(
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
     const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
-    const engine = await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock)
+    const engine = cached(
+      await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock),
+      CACHED_PICTURES,
+    )
     undo.push(() => engine.close())
 
     progress('loading the gallery')
@@ -120,7 +125,8 @@ export async function startServer(
     })
     undo.push(() => gallery.close())
     // Nobody else changes the embedded database.
-    if (database.kind === 'postgresql') undo.push(followLedger({ db, gallery, log }, entered))
+    if (database.kind === 'postgresql')
+      undo.push(followLedger({ db, gallery, log, forgetPictures: engine.cache.forget }, entered))
 
     const drift = { ...biometrics, gallery, engine }
     const learner = createLearner(drift)
@@ -177,6 +183,8 @@ export async function startServer(
       const pictures = await knownPictures(db, clock.now())
       const strays = await photos.sweep(new Set([...(await knownFiles(db)), ...pictures]))
       await ledger.exportHead()
+      if (first && (await nightlyDue(db, engine.pack.name, clock.now(), config.TIME_ZONE)))
+        await gallery.calibrate(ledger.by(serverAuthor))
       log.info({ keys, ...forgotten, erasures, strays }, 'tidied up')
     }
     const tidyUp = () => tidy().catch((error: unknown) => log.error({ err: error }, 'tidying up failed'))

@@ -38,6 +38,7 @@ const mayPass: Record<string, string[]> = {
   'biometrics:read': ['hr', 'admin', 'owner', 'key'],
   'biometrics:write': ['hr', 'admin', 'owner', 'key'],
   'recognition:run': ['hr', 'admin', 'owner', 'key'],
+  'recognition:calibrate': ['admin', 'owner', 'key'],
   'attendance:read': ['viewer', 'manager', 'hr', 'admin', 'owner', 'key'],
   'attendance:write': ['hr', 'admin', 'owner', 'key'],
   'attendance:check': ['admin', 'owner', 'key', 'kiosk'],
@@ -104,6 +105,13 @@ const asksFor: Record<string, string[]> = {
     'GET /metrics',
     'GET /api/v1/device-management/status',
     'GET /api/v1/recognition/models/status',
+    'GET /api/v1/recognition/calibration',
+    'GET /api/v1/recognition/calibration/history',
+  ],
+  'recognition:calibrate': [
+    'POST /api/v1/recognition/calibration',
+    'POST /api/v1/recognition/calibration/{id}/accept',
+    'DELETE /api/v1/recognition/calibration/{id}/accept',
   ],
   'employees:read': [
     'GET /api/v1/employees',

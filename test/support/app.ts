@@ -9,6 +9,7 @@ import { deriveKey } from '../../src/access/secret.ts'
 import { signAccessToken } from '../../src/access/tokens.ts'
 import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
+import { cached } from '../../src/face/cache.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
 import { createLearner } from '../../src/gallery/learn.ts'
@@ -119,6 +120,8 @@ export async function testApp(
   wrapEngine: (engine: FaceEngine) => FaceEngine = (same) => same,
   /** Whose token requests carry; that of an owner made for it by default. */
   owner?: { authorization: string },
+  /** How many analyses its engine keeps: none, because most tests want each picture looked at. */
+  cachedPictures = 0,
 ): Promise<TestApp> {
   const database = await testDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-app-'))
@@ -163,7 +166,7 @@ export async function testApp(
   })
   const uploads = join(folder, 'uploads')
   const photos = await openPhotoStore(uploads)
-  const usedEngine = wrapEngine(engine)
+  const usedEngine = cached(wrapEngine(engine), cachedPictures)
   // `clear` opens another ledger.
   const change: Change = (work) => ledger.by(serverAuthor)(work)
   const learnerDeps = { db, vault, photos, gallery, clock, log, ...overrides, change, engine: usedEngine }
