@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import { findPack } from '../face/packs/catalogue.ts'
 import { digestOf } from '../face/packs/digest.ts'
@@ -102,14 +102,14 @@ async function seenBy(db: Database, { view }: Reader, ids: string[], madeAt: Dat
   const people = db
     .selectFrom('employees')
     .select(['employee_id', 'name'])
-    .where(sql<boolean>`employee_id = ANY(${ids}::text[])`)
+    .where(sql<SqlBool>`employee_id = ANY(${ids}::text[])`)
     .where(
-      sql<boolean>`NOT EXISTS (SELECT FROM erasures
+      sql<SqlBool>`NOT EXISTS (SELECT FROM erasures
         WHERE erasures.employee_id = employees.employee_id AND erasures.at >= ${madeAt}::timestamptz)`,
     )
   const { departments } = view
   return (
-    departments ? people.where(sql<boolean>`department = ANY(${departments}::text[])`) : people
+    departments ? people.where(sql<SqlBool>`department = ANY(${departments}::text[])`) : people
   ).execute()
 }
 
