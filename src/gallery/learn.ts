@@ -10,13 +10,14 @@ import {
   LEARNED_SLOTS,
   type Learning,
   type LearningEvidence,
+  learnedVector,
   mayLearn,
   QUARANTINE_DAYS,
 } from './adapt.ts'
 import { requireConsent } from './consent.ts'
 import { byPhotos, type DriftDeps, guardTemplates } from './drift.ts'
 import { MARGIN, voteOf } from './gallery.ts'
-import { keyOf } from './person-key.ts'
+import { keyOf, opening } from './person-key.ts'
 import {
   ADMIN_SLOT,
   deleteTemplates,
@@ -27,6 +28,7 @@ import {
   insertSample,
   listSamples,
   listTemplates,
+  openTemplate,
   peopleWithLearned,
 } from './templates.ts'
 
@@ -160,8 +162,12 @@ async function learn(deps: DriftDeps, check: Learnable): Promise<Learning> {
         createdFrom: 'ATTENDANCE',
         isAvatar: false,
       })
+      const parentVector = opening(employeeId, () =>
+        openTemplate(key, current.embedding_vector, { employeeId, slot: ADMIN_SLOT, pack }),
+      )
       const templateId = await insertLearnedTemplate(trx, key, {
         ...stored,
+        vector: learnedVector(engine.pack.embedders, parentVector, face.vector),
         filename,
         slot: learning.slot,
         confidence: evidence.admin!.confidence,
