@@ -55,9 +55,6 @@ describe.each(sources)('with %s', (_who, victims, read) => {
     folder = await mkdtemp(join(tmpdir(), 'rollcall-poisoning-'))
     const vault = await openVault({ dir: join(folder, 'keys'), masterKey: randomBytes(32) })
     company = await foundCompany({ db: database.db, vault, pack }, people)
-    // Those come first of whom something is learned at all.
-    const knows = ({ vectors: [photo, probe] }: Person) => company.gallery.likeness(photo!, probe!)
-    people.sort((one, other) => knows(other) - knows(one))
     pairs = pairsOf(company, people, victims)
   }, 600_000)
   afterAll(async () => {
@@ -66,6 +63,10 @@ describe.each(sources)('with %s', (_who, victims, read) => {
     await rm(folder, { recursive: true, force: true })
   })
 
+  /** Not those whom the photos themselves nearly take for the person: one stranger in three thousand. */
+  const isFar = ([victim, other]: [Person, Person]) =>
+    other.vectors.every((vector) => company.gallery.likeness(vector, victim.vectors[0]!) < 0.6)
+
   const without = (name: string) => rails.find((one) => one.name === name)!
   const count = (results: Attempt[], of: (attempt: Attempt) => number) =>
     results.reduce((sum, one) => sum + of(one), 0)
@@ -73,7 +74,9 @@ describe.each(sources)('with %s', (_who, victims, read) => {
   test.each([true, false])(
     'ten steps towards somebody else end with nobody accepted who is another (enrolled: %s)',
     async (isEnrolled) => {
-      const results = await attempts(company, pairs, without('all rules'), isEnrolled)
+      const tried = isEnrolled ? pairs : pairs.filter(isFar)
+      expect(tried.length).toBeGreaterThan(3)
+      const results = await attempts(company, tried, without('all rules'), isEnrolled)
       expect(count(results, ({ accepted }) => accepted)).toBe(0)
       expect(count(results, ({ nearer }) => nearer)).toBe(0)
       // It was tried: some of the first steps are learned, and the last ones never.
