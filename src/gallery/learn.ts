@@ -10,6 +10,7 @@ import {
   LEARNED_SLOTS,
   type Learning,
   type LearningEvidence,
+  learnedVector,
   mayLearn,
   QUARANTINE_DAYS,
 } from './adapt.ts'
@@ -17,7 +18,7 @@ import { requireConsent } from './consent.ts'
 import { byPhotos, type DriftDeps, guardTemplates } from './drift.ts'
 import { voteOf } from './gallery.ts'
 import { MARGIN } from './look-alikes.ts'
-import { keyOf } from './person-key.ts'
+import { keyOf, opening } from './person-key.ts'
 import {
   ADMIN_SLOT,
   deleteTemplates,
@@ -28,6 +29,7 @@ import {
   insertSample,
   listSamples,
   listTemplates,
+  openTemplate,
   peopleWithLearned,
 } from './templates.ts'
 
@@ -161,8 +163,12 @@ async function learn(deps: DriftDeps, check: Learnable): Promise<Learning> {
         createdFrom: 'ATTENDANCE',
         isAvatar: false,
       })
+      const parentVector = opening(employeeId, () =>
+        openTemplate(key, current.embedding_vector, { employeeId, slot: ADMIN_SLOT, pack }),
+      )
       const templateId = await insertLearnedTemplate(trx, key, {
         ...stored,
+        vector: learnedVector(engine.pack.embedders, parentVector, face.vector),
         filename,
         slot: learning.slot,
         confidence: evidence.admin!.confidence,

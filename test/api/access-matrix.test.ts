@@ -161,6 +161,7 @@ const asksFor: Record<string, string[]> = {
   'attendance:read': [
     'GET /api/v1/attendance',
     'GET /api/v1/attendance/today',
+    'GET /api/v1/attendance/disputes',
     'GET /api/v1/attendance/stream',
     'GET /api/v1/attendance/{id}',
     'GET /api/v1/attendance/{id}/explain',
@@ -170,7 +171,11 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/attendance/history/{device_id}',
     'GET /api/v1/attendance/employee/{employee_id}',
   ],
-  'attendance:write': ['POST /api/v1/attendance/manual', 'POST /api/v1/attendance/{id}/correct'],
+  'attendance:write': [
+    'POST /api/v1/attendance/manual',
+    'POST /api/v1/attendance/{id}/correct',
+    'POST /api/v1/attendance/{id}/not-me/resolve',
+  ],
   'attendance:check': [
     'POST /api/v1/attendance/check',
     'POST /api/v1/attendance/upload',
@@ -199,6 +204,7 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/devices/heartbeat',
     'POST /api/v1/devices/rotate-key',
     'POST /api/v1/devices/commands/{command_id}',
+    'POST /api/v1/attendance/{id}/not-me',
   ],
   'network:scan': [
     'POST /api/v1/device-management/discover',
@@ -533,6 +539,13 @@ describe('what those are answered who may call', () => {
       path: await punchOf(),
       body: { timestamp: new Date(Date.UTC(2025, 1, 15) + 3_600_000 * ++made).toISOString() },
     }),
+    'POST /api/v1/attendance/{id}/not-me': async () => ({ path: await punchOf() }),
+    'POST /api/v1/attendance/{id}/not-me/resolve': async () => {
+      const path = await punchOf()
+      const dispute = { punch_id: path.id, device_id: 'GATE', created_at: company.clock.now() }
+      await company.db.insertInto('disputes').values(dispute).execute()
+      return { path }
+    },
   }
   async function minutesLater() {
     company.clock.advance(120_000)
@@ -673,6 +686,7 @@ describe('a kiosk', () => {
     expect(await post('/attendance/upload', later, mine)).toBe('wrong_device')
     const batch = form({ images: image, device_id: 'OTHER', captured_at: '2025-03-03T00:30:00Z' })
     expect(await post('/attendance/batch', batch, mine)).toBe('wrong_device')
+    expect(await post('/attendance/1/not-me', { device_id: 'OTHER' }, mine)).toBe('wrong_device')
   })
 
   test('is out at once when it is deactivated', async () => {
