@@ -3,7 +3,7 @@ import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Analysis } from '../face/pipeline.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
-import type { Gallery, Identification } from '../gallery/gallery.ts'
+import { type Gallery, type Identification, MARGIN, voteOf } from '../gallery/gallery.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
@@ -62,8 +62,6 @@ export interface CheckResult {
   replayed: boolean
 }
 
-/** Half a decade of false matches between the best two people. */
-export const MARGIN = 0.05
 /** How many of the people most alike are kept in a decision record. */
 const CANDIDATES = 5
 
@@ -143,7 +141,7 @@ async function decideAndStore(
 ): Promise<CheckResult> {
   const at = request.capturedAt ?? now
   const face = analysis.kind === 'face' ? analysis.face : undefined
-  const found = face && deps.gallery.identify(face.vector, CANDIDATES)
+  const found = face && deps.gallery.identify([voteOf(face)], CANDIDATES)
   const rules: Rules = {
     threshold: found?.threshold ?? 1,
     margin: MARGIN,
