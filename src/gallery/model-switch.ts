@@ -9,7 +9,7 @@ import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import type { Vault } from '../vault/vault.ts'
 import { activePack, holdPack, holdPackAlone } from './active-pack.ts'
-import { type Models, type ModelsInUse, closeModels } from './models.ts'
+import { closeModels, type Models, type ModelsInUse } from './models.ts'
 import { type Checks, type Comparison, comparePacks, unrecognisable } from './pack-comparison.ts'
 import type { PhotoStore } from './photo-store.ts'
 import { embedPerson, lagOf, type Skipped } from './re-embed.ts'
@@ -221,14 +221,15 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
     const reasonOf = (employeeId: string) =>
       skipped.find(({ employee_id }) => employee_id === employeeId)?.reason ?? 'no_photos'
     const comparison =
-      models && (await comparePacks({ ...deps, from: models, to: next, look: lookWithOld, turn }, clock.now()))
+      models &&
+      (await comparePacks({ ...deps, from: models, to: next, look: lookWithOld, turn }, clock.now()))
     return {
       unrecognisable: (await unrecognisable(db, row)).map((employee_id) => ({
         employee_id,
         reason: reasonOf(employee_id),
       })),
       comparison: comparison ?? null,
-      thresholds: { from: models?.gallery.threshold ?? null, to: next.gallery.threshold },
+      thresholds: { from: models ? thresholdOf(models) : null, to: thresholdOf(next) },
     }
   }
 
@@ -280,7 +281,13 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
   ): Promise<void> {
     const { numUpdatedRows } = await trx
       .updateTable('model_switches')
-      .set({ state: 'switched', finished_at: clock.now(), total, done: total, report: JSON.stringify(report) })
+      .set({
+        state: 'switched',
+        finished_at: clock.now(),
+        total,
+        done: total,
+        report: JSON.stringify(report),
+      })
       .where('id', '=', row.id)
       .where('state', '=', 'ready')
       .executeTakeFirst()
@@ -294,8 +301,7 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
       const row = await change(async (trx) => {
         const from_pack = await activePack(trx)
         await holdPack(trx, from_pack)
-        if (pack === from_pack)
-          throw new AppError('pack_in_use', `The model pack ${pack} is in use already.`)
+        if (pack === from_pack) throw new AppError('pack_in_use', `The model pack ${pack} is in use already.`)
         const inserted = await trx
           .insertInto('model_switches')
           .values({
@@ -382,6 +388,13 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
     },
   }
   return modelSwitch
+}
+
+/** The confidence from which a pack recognises a person now. */
+function thresholdOf({ engine, gallery }: Models): number {
+  const { name, dimension } = engine.pack
+  const anybody = new Float32Array(dimension).fill(1)
+  return gallery.identify([{ pack: name, vector: anybody, weight: 1 }], 1).threshold
 }
 
 type Row = Selectable<ModelSwitchesTable>

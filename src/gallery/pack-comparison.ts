@@ -129,7 +129,10 @@ async function leaveOneOut(
   // The networks see no face in it that could be compared.
   if (!probe) return undefined
   const others = theirs.filter((one) => one !== probe).map(({ vector }) => vector)
-  const { candidates, threshold } = gallery.identify([{ pack: pack.name, vector: probe.vector, weight: 1 }], 2)
+  const { candidates, threshold } = gallery.identify(
+    [{ pack: pack.name, vector: probe.vector, weight: 1 }],
+    2,
+  )
   const rivals = candidates.filter(({ employeeId }) => employeeId !== sample.employee_id)
   const ranked = rivals.map(({ employeeId, confidence }) => ({ employeeId, confidence }))
   if (others.length > 0)
@@ -147,12 +150,7 @@ function emptyComparison(basis: Comparison['basis']): Comparison {
   return { basis, compared: 0, unreadable: 0, same: 0, ...lists, from_ms: null, to_ms: null }
 }
 
-function count(
-  result: Comparison,
-  id: number,
-  before: string | undefined,
-  after: string | undefined,
-): void {
+function count(result: Comparison, id: number, before: string | undefined, after: string | undefined): void {
   result.compared++
   if (before === after) result.same++
   else if (before === undefined) result.newly_recognised.push(id)
@@ -219,4 +217,3 @@ export async function unrecognisable(
     .execute()
   return rows.map(({ employee_id }) => employee_id)
 }
-

@@ -286,8 +286,7 @@ async function storePerson(
     if (vector) await upsertSampleVector(trx, key, { employeeId, sampleId, pack: packs.to_pack, vector })
   }
   // A template of fewer photos is no longer theirs.
-  if (seen.size > 0)
-    await deleteTemplates(trx, employeeId, { pack: packs.to_pack, slot: ADMIN_SLOT })
+  if (seen.size > 0) await deleteTemplates(trx, employeeId, { pack: packs.to_pack, slot: ADMIN_SLOT })
   const [lag] = (await lagOf(trx, packs, skipped, employeeId)).people
   for (const slot of lag?.drop ?? []) await deleteTemplates(trx, employeeId, { pack: packs.to_pack, slot })
   const make = lag?.make ?? []
@@ -324,7 +323,11 @@ async function makeLearnedTemplate(
   employeeId: string,
   slot: number,
 ): Promise<void> {
-  const { id: _, embedding_vector: __, ...old } = await trx
+  const {
+    id: _,
+    embedding_vector: __,
+    ...old
+  } = await trx
     .selectFrom('face_templates')
     .selectAll()
     .where('employee_id', '=', employeeId)
