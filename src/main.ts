@@ -93,7 +93,7 @@ export async function startServer(
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
     const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
-    const engine = await startEnginePool(cores, clock)
+    const engine = await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock)
     undo.push(() => engine.close())
 
     progress('loading the gallery')

@@ -76,6 +76,9 @@ export function useModels(first: Models, log: Logger): ModelsInUse {
       get pack() {
         return current.engine.pack
       },
+      get looksForAttacks() {
+        return current.engine.looksForAttacks
+      },
       analyse: (...picture) => ask((engine) => engine.analyse(...picture)),
       analyseFrames: (...pictures) => ask((engine) => engine.analyseFrames(...pictures)),
       ready: () => current.engine.ready(),

@@ -46,6 +46,13 @@ export function timed(engine: FaceEngine, stages: Histogram<'stage'>): FaceEngin
   }
   return {
     ...engine,
+    // They change with the pack.
+    get pack() {
+      return engine.pack
+    },
+    get looksForAttacks() {
+      return engine.looksForAttacks
+    },
     analyse: async (...picture) => noted(await engine.analyse(...picture)),
     analyseFrames: async (...pictures) => noted(await engine.analyseFrames(...pictures)),
   }
