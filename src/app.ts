@@ -24,6 +24,8 @@ import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
+import type { ModelSwitch } from './gallery/model-switch.ts'
+import { modelSwitchRoutes } from './gallery/model-switch-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
@@ -61,6 +63,8 @@ export interface AppDeps {
   engine: FaceEngine
   gallery: Gallery
   photos: PhotoStore
+  /** Changes the models behind engine and gallery. */
+  modelSwitch: ModelSwitch
   /** The keys that photos and templates are sealed with. */
   vault: Vault
   /** What every change goes through. */
@@ -153,6 +157,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         maxPhotoBytes: config.MAX_UPLOAD_SIZE,
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
+      modelSwitchRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,

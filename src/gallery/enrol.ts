@@ -12,6 +12,7 @@ import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { SealBroken } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
+import { holdPack } from './active-pack.ts'
 import { giveConsent, requireConsent } from './consent.ts'
 import { noFace, poorQuality, severalFaces } from './faults.ts'
 import { type Gallery, voteOf } from './gallery.ts'
@@ -100,6 +101,7 @@ export async function enrolPhoto(
   let saved: string | undefined
   try {
     const enrolled = await change(async (trx) => {
+      await holdPack(trx, face.pack)
       await requirePerson(trx, employeeId, true)
       if (consent) await giveConsent(trx, { employeeId, ...consent, now: clock.now() })
       // Once more: it may have been withdrawn while the networks ran.
@@ -128,13 +130,13 @@ export async function enrolPhoto(
           sha256: print,
           quality: face.quality.score,
           isAvatar: samples.length === 0,
-          pack: deps.engine.pack.name,
+          pack: face.pack,
           vector: face.vector,
           now: clock.now(),
         }))
       if (lost) await replaceSampleFile(trx, same!, saved!)
       if (!same && alsoEnrolledAs.length > 0) await noteSameFace(trx, employeeId, alsoEnrolledAs)
-      const present = same && (await findAdminTemplate(trx, employeeId, deps.engine.pack.name))
+      const present = same && (await findAdminTemplate(trx, employeeId, face.pack))
       const templateId = present ?? (await rebuildTemplate(trx, deps, employeeId))
       return {
         photoId,
@@ -168,6 +170,7 @@ export async function deletePhoto(
 ): Promise<{ remaining: number }> {
   const { gallery, photos } = deps
   const deleted = await change(async (trx) => {
+    await holdPack(trx, deps.engine.pack.name)
     await requirePerson(trx, employeeId, true)
     const samples = await listSamples(trx, employeeId)
     const sample = samples.find(({ id }) => id === photoId)
@@ -193,12 +196,13 @@ export async function setAvatar(change: Change, employeeId: string, photoId: num
 
 /** Deletes one template; the photos stay, and a rebuild makes it again. Returns how many are left. */
 export async function removeTemplate(
-  { gallery }: EnrolDeps,
+  { engine, gallery }: EnrolDeps,
   change: Change,
   employeeId: string,
   templateId: number,
 ): Promise<{ remaining: number }> {
   const remaining = await change(async (trx) => {
+    await holdPack(trx, engine.pack.name)
     await requirePerson(trx, employeeId, true)
     if (!(await deleteTemplate(trx, employeeId, templateId)))
       throw new AppError('template_not_found', 'There is no such template of this employee.')

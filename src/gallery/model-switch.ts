@@ -417,6 +417,14 @@ async function findOpen(db: Database | DatabaseTransaction): Promise<SwitchRow |
   return row && withReport(row)
 }
 
+/** How long the embedding takes at its present pace; null while it has none. */
+export function secondsLeft({ state, total, done, report }: SwitchRow, now: Date): number | null {
+  const { resumed } = report
+  if (state !== 'embedding' || !resumed || done <= resumed.done) return null
+  const seconds = (now.getTime() - new Date(resumed.at).getTime()) / 1000
+  return (seconds / (done - resumed.done)) * (total - done)
+}
+
 const running = () =>
   new AppError('switch_running', 'The models are being changed already. Confirm or cancel that first.')
 

@@ -57,6 +57,7 @@ export const statusOfCode = {
   dispute_settled: 409,
   too_few_people: 409,
   pack_not_installed: 409,
+  pack_not_measured: 409,
   pack_in_use: 409,
   switch_running: 409,
   switch_not_ready: 409,

@@ -11,6 +11,8 @@ import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
+import type { ModelSwitch } from '../../src/gallery/model-switch.ts'
+import { useModels } from '../../src/gallery/models.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
 import { type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
 import type { Clock } from '../../src/shared/clock.ts'
@@ -20,6 +22,7 @@ import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
 import { openVault, type Vault } from '../../src/vault/vault.ts'
 import { testDatabase } from './database.ts'
+import { testSwitch } from './models.ts'
 
 /** A clock that stands still until it is moved. */
 export interface TestClock extends Clock {
@@ -35,6 +38,7 @@ export interface TestApp {
   /** The real engine, whatever the application was given. */
   engine: FaceEngine
   photos: PhotoStore
+  modelSwitch: ModelSwitch
   vault: Vault
   ledger: Ledger
   /** Folder of the enrolment photos. */
@@ -162,19 +166,24 @@ export async function testApp(
   })
   const uploads = join(folder, 'uploads')
   const photos = await openPhotoStore(uploads)
+  const queue = createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
+  const first = { engine: { ...wrapEngine(engine), close: async () => {} }, gallery }
+  const models = useModels(first, log)
+  const modelSwitch = testSwitch({ db, vault, photos, ledger, clock, log, queue, models })
   const app = await buildApp({
     config,
     db,
     log,
     clock,
     version: '0.0.0-test',
-    engine: wrapEngine(engine),
-    gallery,
+    engine: models.engine,
+    gallery: models.gallery,
     photos,
+    modelSwitch,
     vault,
     ledger,
     secret,
-    queue: createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
+    queue,
     ...overrides,
   })
   asOwner(app, owner ?? (await signIn(overrides.db ?? db, 'owner')))
@@ -184,6 +193,7 @@ export async function testApp(
     gallery,
     engine,
     photos,
+    modelSwitch,
     vault,
     ledger,
     uploads,
@@ -206,7 +216,7 @@ export async function testApp(
     },
     close: async () => {
       await app.close()
-      await gallery.close()
+      await models.close()
       await openedLedger.close()
       await database.close()
       await rm(folder, { recursive: true, force: true })

@@ -16,6 +16,7 @@ import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
+import { testSwitch } from './models.ts'
 
 /** Checks of one picture that arrive at once, one for each kiosk key. */
 export interface Race {
@@ -44,6 +45,8 @@ const gallery = await openGallery({
   log,
   threshold: config.FACE_RECOGNITION_THRESHOLD,
 })
+const photos = await openPhotoStore(join(dataDir, 'racer-photos'))
+const queue = createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
 const app = await buildApp({
   config,
   db,
@@ -52,11 +55,12 @@ const app = await buildApp({
   version: '0.0.0-test',
   engine: seeingOnce(engine),
   gallery,
-  photos: await openPhotoStore(join(dataDir, 'racer-photos')),
+  photos,
+  modelSwitch: testSwitch({ db, vault, photos, ledger, clock, log, queue, models: undefined }),
   vault,
   ledger,
   secret: await loadSecret(undefined, dataDir),
-  queue: createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
+  queue,
 })
 process.on('message', async (race: Race | 'stop') => {
   if (race !== 'stop') return process.send!(await run(race))
