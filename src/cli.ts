@@ -17,6 +17,7 @@ import { envExample } from './operations/env-example.ts'
 import { backUpBeforeMigration, backupsOf, makeBackup } from './operations/keeping.ts'
 import { describeReport, runLegacyImport } from './operations/legacy.ts'
 import { type RestoreOptions, restore } from './operations/restore.ts'
+import { usePack } from './operations/use-pack.ts'
 import { runWorkers } from './operations/workers.ts'
 import { systemClock } from './shared/clock.ts'
 import { type Config, loadConfig, workerNumber } from './shared/config.ts'
@@ -184,6 +185,22 @@ program
       const { db: url, photos, timeZone, consent, dryRun = false } = options
       const source = { url, photos, timeZone, consent, dryRun }
       console.log(describeReport(await runLegacyImport(loadConfig(), source, tell)))
+    }),
+  )
+
+const models = program.command('models').description('the face models')
+models
+  .command('use <pack>')
+  .description(
+    'change to another model pack: embeds everybody anew, reports and asks. Killed half-way, run it again',
+  )
+  .option('-y, --yes', 'take it into use without asking')
+  .action((pack: string, options: { yes?: boolean }) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+      await usePack(config, version, pack, options.yes ?? false, tell)
     }),
   )
 
