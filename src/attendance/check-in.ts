@@ -203,7 +203,7 @@ async function decideAndStore(
         now,
         picture,
       }
-      const answer = await store(trx, deps, request, conclusion)
+      const answer = await store(trx, request, conclusion)
       if (request.idempotency) {
         const { key, requestHash } = request.idempotency
         const body = answer as Checked
@@ -281,18 +281,18 @@ interface Conclusion {
 /** Writes the decision record and, where somebody was identified, the punch. */
 async function store(
   trx: DatabaseTransaction,
-  deps: CheckInDeps,
   request: CheckRequest,
   conclusion: Conclusion,
 ): Promise<CheckAnswer> {
-  const { found, decision, last, timeZone, at, now, picture } = conclusion
+  const { analysis, found, decision, last, timeZone, at, now, picture } = conclusion
+  if (analysis.kind !== 'face') throw new Error('only a face leads to a decision record')
   const [best] = found.candidates
   const record: NewDecision = {
     deviceId: request.deviceId,
     outcome: decision.outcome,
     employeeId: 'employeeId' in decision ? decision.employeeId : null,
     confidence: best?.confidence ?? null,
-    pack: deps.engine.pack.name,
+    pack: analysis.face.pack,
     calibrationId: found.calibrationId,
     duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
     record: describe(request, conclusion),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Selectable, sql } from 'kysely'
+import { isConnectionError } from '../database/errors.ts'
 import type { Database, DatabaseTransaction, ModelSwitchesTable } from '../database/tables.ts'
 import type { Analysis } from '../face/pipeline.ts'
 import { type Change, type Ledger, serverAuthor } from '../ledger/ledger.ts'
@@ -143,7 +144,11 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
     await alone(async () => {
       const row = await findOpen(db)
       if (row?.state !== 'embedding') return
-      const next = await deps.open(row.to_pack, 1).catch((error: unknown) => fail(row, error))
+      const next = await deps.open(row.to_pack, 1).catch((error: unknown) => {
+        // That is not the pack's fault.
+        if (isConnectionError(error)) throw error
+        return fail(row, error)
+      })
       if (!next) return
       try {
         await prepare(row, next)

@@ -1,11 +1,13 @@
 import sharp from 'sharp'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { activePack } from '../../src/gallery/active-pack.ts'
+import { findKey } from '../../src/gallery/person-key.ts'
+import { openTemplate, sealTemplate, upsertSampleVector } from '../../src/gallery/templates.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
 import { type PortraitName, portrait } from '../face/portraits.ts'
-import { enrol, form, registerKiosk, type TestApp, testApp } from '../support/app.ts'
+import { enrol, form, recordPunch, registerKiosk, type TestApp, testApp } from '../support/app.ts'
 import { embedded, testSwitch } from '../support/models.ts'
 
 const base = '/api/v1/recognition/models'
@@ -46,6 +48,63 @@ async function check(name: PortraitName) {
   expect(answer.json()).toMatchObject({ success: true })
   return decision
 }
+
+/** Gives a person a template in slot 2 as a check-in would have. */
+async function learn({ db, vault, photos, engine, clock }: TestApp, employeeId: string) {
+  const key = (await findKey(vault, db, employeeId))!
+  const jpeg = await sharp(await portrait('frontal'))
+    .resize(300)
+    .jpeg()
+    .toBuffer()
+  const analysis = await engine.analyse(jpeg)
+  if (analysis.kind !== 'face') throw new Error('the portrait shows a face')
+  const { vector, pack } = analysis.face
+  const shared = { employee_id: employeeId, filename: 'door.jpg', file_path: await photos.save(jpeg, key) }
+  const sample = await db
+    .insertInto('samples')
+    .values({
+      ...shared,
+      content_type: 'image/jpeg',
+      size_bytes: jpeg.length,
+      width_px: 300,
+      height_px: 300,
+      sha256: 'learned',
+      quality_score: 0.9,
+      created_from: 'ATTENDANCE',
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  await db
+    .transaction()
+    .execute((trx) => upsertSampleVector(trx, key, { employeeId, sampleId: sample.id, pack, vector }))
+  const parent = await db
+    .selectFrom('face_templates')
+    .select('id')
+    .where('employee_id', '=', employeeId)
+    .executeTakeFirstOrThrow()
+  const facts = {
+    active_from: new Date(clock.now().getTime() + 86_400_000),
+    is_suspended: true,
+    learned_from: await recordPunch(db, employeeId, 'GATE'),
+    sample_id: sample.id,
+  }
+  await db
+    .insertInto('face_templates')
+    .values({
+      ...shared,
+      ...facts,
+      image_id: 2,
+      pack,
+      embedding_vector: sealTemplate(key, vector, { employeeId, slot: 2, pack }),
+      created_from: 'ATTENDANCE',
+      parent_id: parent.id,
+    })
+    .execute()
+  return { key, vector, facts }
+}
+
+const distance = (one: Float32Array, other: Float32Array) =>
+  Math.hypot(...one.map((value, i) => value - other[i]!))
 
 describe('a change of the models', () => {
   beforeEach(async () => {
@@ -136,6 +195,40 @@ describe('a change of the models', () => {
       .where('employee_id', '=', 'BEN')
       .execute()
     expect(kept!.n).toBe('0')
+  })
+
+  test('makes what was learned anew from its own photo, as quarantined, suspended and descended as it was', async () => {
+    const learned = await learn(running, 'ANN')
+    await switchTo('second')
+    const rows = await running.db
+      .selectFrom('face_templates')
+      .select(['id', 'image_id', 'created_from', 'active_from', 'is_suspended', 'parent_id', 'learned_from'])
+      .select(['sample_id', 'embedding_vector'])
+      .where('employee_id', '=', 'ANN')
+      .where('pack', '=', 'second')
+      .orderBy('image_id')
+      .execute()
+    const [{ id: parent_id }, { id: _, embedding_vector, ...copy }] = rows as [
+      (typeof rows)[0],
+      (typeof rows)[0],
+    ]
+    expect(copy).toEqual({ ...learned.facts, image_id: 2, created_from: 'ATTENDANCE', parent_id })
+    const opened = openTemplate(learned.key, embedding_vector, { employeeId: 'ANN', slot: 2, pack: 'second' })
+    // The same networks under another name.
+    expect(distance(opened, learned.vector)).toBeLessThan(1e-5)
+    // Taken back in the new pack, it does not come back with the old one.
+    await running.db.deleteFrom('samples').where('id', '=', learned.facts.sample_id).execute()
+    await switchTo('human-v1')
+    const left = await running.db
+      .selectFrom('face_templates')
+      .select(['pack', 'image_id'])
+      .where('employee_id', '=', 'ANN')
+      .orderBy('pack')
+      .execute()
+    expect(left).toEqual([
+      { pack: 'human-v1', image_id: 1 },
+      { pack: 'second', image_id: 1 },
+    ])
   })
 
   test('names the people whom the new pack can make nothing of, and goes on with the others', async () => {

@@ -189,7 +189,10 @@ describe.skipIf(!weights)('two servers on one PostgreSQL', () => {
     await begin(one, company, pack)
     expect(await untilReady(other, company)).toMatchObject({ state: 'ready', done: 2 })
     await confirm(other, company)
-    for (const [server, name] of [[one, "bun"], [other, "blonde"]] as const) {
+    for (const [server, name] of [
+      [one, 'bun'],
+      [other, 'blonde'],
+    ] as const) {
       for (let tries = 0; (await packOf(server, company)) !== pack; tries++) {
         expect(tries, 'a process does not change over').toBeLessThan(600)
         await expectRecognised(server, company, 'frontal')
