@@ -8,6 +8,8 @@ import { migrateDown, migrateToLatest, migrationStatus } from './database/migrat
 import { claimDatabase } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
 import { runDemo } from './demo.ts'
+import { findPack, minifasnet, packs } from './face/packs/catalogue.ts'
+import type { Installable } from './face/packs/pack.ts'
 import { openKeys } from './keys.ts'
 import { cliAuthor, type Ledger } from './ledger/ledger.ts'
 import { makeFolder, startServer } from './main.ts'
@@ -16,6 +18,8 @@ import { describeFindings, examine } from './operations/doctor.ts'
 import { envExample } from './operations/env-example.ts'
 import { backUpBeforeMigration, backupsOf, makeBackup } from './operations/keeping.ts'
 import { describeReport, runLegacyImport } from './operations/legacy.ts'
+import { installModels, measureModels, stateOf, verifyModels } from './operations/models.ts'
+import { progressBar } from './operations/progress-bar.ts'
 import { type RestoreOptions, restore } from './operations/restore.ts'
 import { usePack } from './operations/use-pack.ts'
 import { runWorkers } from './operations/workers.ts'
@@ -226,6 +230,78 @@ program
     }),
   )
 
+const models = program.command('models').description('the model packs: networks that find and compare faces')
+models
+  .command('list')
+  .description('show the packs, and which of them are installed')
+  .action(() =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      for (const what of [...packs, minifasnet])
+        console.log(
+          `${what.name.padEnd(20)}${stateOf(what, MODEL_PATH).padEnd(15)}${what.description} ${what.licence.name}.`,
+        )
+    }),
+  )
+models
+  .command('verify [pack]')
+  .description(
+    'compare the files of a pack, or of all that are installed, with their hashes; exit code 1 with a fault',
+  )
+  .action((name: string | undefined) =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      const installed = () =>
+        [...packs, minifasnet].filter((what) => stateOf(what, MODEL_PATH) !== 'not installed')
+      for (const what of name === undefined ? installed() : [installable(name)])
+        for (const { path, fault } of verifyModels(what, MODEL_PATH)) {
+          console.log(`${fault ? 'FAULT' : 'OK   '} ${what.name} ${path}${fault ? ` ${fault}` : ''}`)
+          if (fault) process.exitCode = 1
+        }
+    }),
+  )
+models
+  .command('install <pack>')
+  .description('bring the files of a pack into MODEL_PATH; a download that was cut goes on')
+  .option('--accept-licence', 'agree to a licence that restricts the use')
+  .option('--from <folder>', 'take the files from a folder instead of the internet')
+  .action((name: string, options: { acceptLicence?: boolean; from?: string }) =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      const bar = progressBar(process.stderr)
+      try {
+        await installModels(installable(name), {
+          modelPath: MODEL_PATH,
+          from: options.from,
+          acceptLicence: options.acceptLicence ?? false,
+          now: systemClock.now(),
+          progress: bar.begin,
+        })
+      } finally {
+        bar.end()
+      }
+      tell(`${name} is installed in ${MODEL_PATH}.`)
+    }),
+  )
+models
+  .command('measure <pack>')
+  .description('measure what the scores of a pack mean that carries no such table; takes minutes')
+  .requiredOption('--faces <folder>', 'photos as PERSON/*.jpg: 50 people or more, several photos of some')
+  .action((name: string, options: { faces: string }) =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      const pack = findPack(name)
+      if (!pack) throw new Error(`There is no pack ${name}. See "rollcall models list".`)
+      if (pack.measured) throw new Error(`${name} carries what was measured of it.`)
+      const bar = progressBar(process.stderr)
+      const measured = await measureModels(pack, MODEL_PATH, options.faces, bar.begin('photos')).finally(
+        bar.end,
+      )
+      const { photos, people, missed, path } = measured
+      tell(`Measured ${photos} photos of ${people} people (${missed} without a face) and wrote ${path}.`)
+    }),
+  )
+
 const keys = program.command('keys').description('the keys that photos and templates are sealed with')
 keys
   .command('rotate')
@@ -294,6 +370,13 @@ function withLedger(work: (db: Database, ledger: Ledger) => Promise<void>): Prom
       await ledger.close()
     }
   })
+}
+
+/** A pack or the add-on. */
+function installable(name: string): Installable {
+  const what = [...packs, minifasnet].find((one) => one.name === name)
+  if (!what) throw new Error(`There is no pack ${name}. See "rollcall models list".`)
+  return what
 }
 
 /** An operator gets a sentence, and what lies behind it, but no stack. */

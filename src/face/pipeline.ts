@@ -2,7 +2,8 @@ import { decode, type Picture } from './decode.ts'
 import { detectFaces } from './detect/detect.ts'
 import type { Detection } from './detect/detection.ts'
 import { embedFace } from './embed.ts'
-import { fitMesh, fivePoints, type Mesh, type Pose, poseOf } from './mesh.ts'
+import { fitMesh, fivePoints, type Mesh, type Pose, poseOf, wholeFace } from './mesh.ts'
+import { type PadNetwork, scoreBonaFide } from './minifasnet.ts'
 import type { Network } from './onnx/session.ts'
 import type { DetectorSpec, Pack } from './packs/pack.ts'
 import { assessQuality, type Quality } from './quality.ts'
@@ -12,8 +13,8 @@ export interface Networks {
   detector: Network
   mesh: Network
   embedders: Network[]
-  /** Those that look for presentation attacks, each with how much wider than the face's box its crop is. */
-  pad: { network: Network; scale: number }[]
+  /** Those that look for presentation attacks; none where none are installed. */
+  pad: PadNetwork[]
 }
 
 /** One face, measured: everything in it comes from the same detection. */
@@ -169,7 +170,11 @@ async function lookAt(
   if (mesh.presence < MIN_PRESENCE) return answer({ ...seen, kind: 'no_face' })
   const pose = poseOf(mesh)
   const quality = await timed('quality', () => assessQuality(picture, detection, mesh, pose))
-  return answer({ ...seen, kind: 'face', face: { detection, mesh, pose, quality, padScore: null } })
+  const padScore =
+    networks.pad.length === 0
+      ? null
+      : await timed('pad', () => scoreBonaFide(networks.pad, picture, wholeFace(detection, mesh)))
+  return answer({ ...seen, kind: 'face', face: { detection, mesh, pose, quality, padScore } })
 }
 
 /** Which face of several is meant: none, because there must be only one large face, or the one in the middle. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { buildDlibResnet } from './dlib-resnet.ts'
+import { replacePrelu } from './prelu.ts'
 import { translateGraphModel } from './tfjs-graph.ts'
 
 /** Where a network comes from: which of its pack's files, and what has to be done to make an ONNX model of it. */
@@ -21,7 +22,7 @@ export type NetworkSource = { file: string } & (
 export function readModel(source: NetworkSource, path: string): Uint8Array {
   switch (source.format) {
     case 'onnx':
-      return readFileSync(path)
+      return replacePrelu(readFileSync(path))
     case 'tfjs':
       return translateGraphModel({ ...source, path })
     case 'dlib-resnet':
