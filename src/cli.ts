@@ -192,22 +192,6 @@ program
     }),
   )
 
-const models = program.command('models').description('the face models')
-models
-  .command('use <pack>')
-  .description(
-    'change to another model pack: embeds everybody anew, reports and asks. Killed half-way, run it again',
-  )
-  .option('-y, --yes', 'take it into use without asking')
-  .action((pack: string, options: { yes?: boolean }) =>
-    attempt(async () => {
-      const config = loadConfig()
-      await makeFolder(config.DATA_DIR, 'DATA_DIR')
-      await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
-      await usePack(config, version, pack, options.yes ?? false, tell)
-    }),
-  )
-
 program
   .command('settings')
   .description('print a .env file with every setting, its meaning and its default')
@@ -299,6 +283,20 @@ models
       )
       const { photos, people, missed, path } = measured
       tell(`Measured ${photos} photos of ${people} people (${missed} without a face) and wrote ${path}.`)
+    }),
+  )
+models
+  .command('use <pack>')
+  .description(
+    'change to another model pack: embeds everybody anew, reports and asks. Killed half-way, run it again',
+  )
+  .option('-y, --yes', 'take it into use without asking')
+  .action((pack: string, options: { yes?: boolean }) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+      await usePack(config, version, pack, options.yes ?? false, tell)
     }),
   )
 

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import cliProgress from 'cli-progress'
 import { pastChecks } from '../attendance/past-checks.ts'
 import { openDatabase } from '../database/connect.ts'
 import { migrateToLatest } from '../database/migrate.ts'
@@ -18,6 +17,7 @@ import { AppError } from '../shared/errors.ts'
 import { createLogger } from '../shared/log.ts'
 import { createWorkQueue } from '../shared/work-queue.ts'
 import { backUpBeforeMigration } from './keeping.ts'
+import { progressBar } from './progress-bar.ts'
 
 const LOOK_MS = 300
 
@@ -81,7 +81,7 @@ export async function usePack(
     if (newest?.finished_at !== null) await modelSwitch.start(change, cliAuthor.by, pack)
     else if (newest.to_pack !== pack)
       throw new AppError('switch_running', `A change to ${newest.to_pack} is under way. End that one first.`)
-    const ready = await embed(modelSwitch, tell)
+    const ready = await embed(modelSwitch)
     console.log(describe(ready))
     if (!(await mayGoOn(yes))) {
       await modelSwitch.cancel(change)
@@ -102,53 +102,22 @@ const heldByServer = (cause: Error, pack: string) =>
   )
 
 /** Embeds everybody, or watches a server that does. Resolves to the switch once it is ready. */
-async function embed(modelSwitch: ModelSwitch, tell: (line: string) => void): Promise<SwitchRow> {
+async function embed(modelSwitch: ModelSwitch): Promise<SwitchRow> {
   const stop = modelSwitch.run()
-  const show = process.stderr.isTTY ? bar() : lines(tell)
+  const bar = progressBar(process.stderr)
+  const show = bar.begin('photos')
   try {
     for (;;) {
       const [row] = await modelSwitch.list()
       if (row!.state === 'ready') return row!
       if (row!.state !== 'embedding') throw new Error(row!.error ?? 'The change of the models was cancelled.')
-      show.update(row!.done, row!.total)
+      // Before somebody has counted them there is nothing to show.
+      if (row!.total > 0) show(row!.done, row!.total)
       await sleep(LOOK_MS)
     }
   } finally {
-    show.stop()
+    bar.end()
     await stop()
-  }
-}
-
-interface Progress {
-  update(done: number, total: number): void
-  stop(): void
-}
-
-function bar(): Progress {
-  const shown = new cliProgress.SingleBar(
-    { format: 'embedding photos {bar} {value} of {total}, {eta_formatted} left', stream: process.stderr },
-    cliProgress.Presets.shades_classic,
-  )
-  shown.start(0, 0)
-  return {
-    update: (done, total) => {
-      shown.setTotal(total)
-      shown.update(done)
-    },
-    stop: () => shown.stop(),
-  }
-}
-
-/** For a file or a pipe: a line for every tenth. */
-function lines(tell: (line: string) => void): Progress {
-  let told = -1
-  return {
-    update: (done, total) => {
-      const tenth = total === 0 ? 10 : Math.floor((10 * done) / total)
-      if (tenth > told) tell(`embedding photos: ${done} of ${total}`)
-      told = Math.max(told, tenth)
-    },
-    stop: () => {},
   }
 }
 
