@@ -10,6 +10,7 @@ import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
+import { disputeRoutes } from './attendance/dispute-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
@@ -165,6 +166,11 @@ export async function buildApp(given: AppDeps): Promise<App> {
         padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
         isStill: (request) => isStill(request, guard),
+      })
+      disputeRoutes(api, {
+        ...deps,
+        timeZone: config.TIME_ZONE,
+        duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
       })
     },
     { prefix: '/api/v1' },

@@ -15,8 +15,10 @@ import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
+import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
+import { releaseQuarantine } from './gallery/learn.ts'
 import { modelLoader } from './gallery/model-loader.ts'
 import { createModelSwitch } from './gallery/model-switch.ts'
 import { useModels } from './gallery/models.ts'
@@ -109,6 +111,8 @@ export async function startServer(
     await applyTombstones(biometrics)
     await finishErasures(biometrics)
     await sealOlder(biometrics, progress)
+    // The gallery holds what had waited out its quarantine by then.
+    let released = clock.now()
     const models = useModels({ engine: firstEngine, gallery: await loader.openGallery(firstEngine) }, log)
     undo.push(() => models.close())
     const { engine, gallery } = models
@@ -169,7 +173,17 @@ export async function startServer(
       decisionDays: config.RETENTION_DECISIONS_DAYS,
       leaverDays: config.RETENTION_LEAVERS_DAYS,
     }
+    let guarded = new Date(0)
+    const drift = { ...biometrics, gallery, engine }
     const tidy = async () => {
+      const now = clock.now()
+      await releaseQuarantine(drift, released)
+      // Once a day, by one of the processes that share the port.
+      if (first && now.getTime() - guarded.getTime() >= 24 * HOUR_MS) {
+        await guardTemplates(drift)
+        guarded = now
+      }
+      released = now
       const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
       await forgetExpired(db, clock.now())
       await forgetFailures(db, clock.now())

@@ -12,6 +12,7 @@ import type { PhotoStore } from './photo-store.ts'
 import {
   ADMIN_SLOT,
   deleteTemplates,
+  deleteUnusedPhotos,
   findPerson,
   listSamples,
   openSample,
@@ -293,6 +294,8 @@ async function storePerson(
   if (make.includes(ADMIN_SLOT)) await makeAdminTemplate(deps, trx, packs, employeeId)
   for (const slot of make)
     if (slot !== ADMIN_SLOT) await makeLearnedTemplate(deps, trx, key, packs, employeeId, slot)
+  // Their files are swept away later.
+  await deleteUnusedPhotos(trx, employeeId)
 }
 
 async function makeAdminTemplate(

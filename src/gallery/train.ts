@@ -2,6 +2,7 @@ import type { Face } from '../face/pipeline.ts'
 import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { holdPack } from './active-pack.ts'
+import { guardAround } from './drift.ts'
 import { type EnrolDeps, enrollableFace, rebuildTemplate } from './enrol.ts'
 import { keyOf, readPhoto } from './person-key.ts'
 import { findPerson, listSamples, peopleWithPhotos, type Sample, upsertSampleVector } from './templates.ts'
@@ -60,6 +61,7 @@ async function trainPerson(deps: EnrolDeps, change: Change, employeeId: string):
     return rebuildTemplate(trx, deps, employeeId)
   })
   await gallery.refresh(employeeId)
+  await guardAround(deps, change, employeeId)
   return templateId === undefined ? 'no_photos' : undefined
 }
 
