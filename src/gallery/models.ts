@@ -54,7 +54,7 @@ export function useModels(first: Models, log: Logger): ModelsInUse {
 
   /** The gallery of the pack that made a vector; the present one where that is gone, which refuses it. */
   const galleryOf = (pack: string | undefined) =>
-    [...kept].find(({ engine }) => engine.pack.name === pack)?.gallery ?? current.gallery
+    [current, ...kept].find(({ engine }) => engine.pack.name === pack)?.gallery ?? current.gallery
 
   const everywhere = async (work: (gallery: Gallery) => Promise<void>) => {
     await Promise.all([...kept].map(({ gallery }) => work(gallery)))
