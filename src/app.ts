@@ -25,6 +25,8 @@ import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
+import type { Learner } from './gallery/learn.ts'
+import { livenessRoutes } from './gallery/liveness-routes.ts'
 import type { ModelSwitch } from './gallery/model-switch.ts'
 import { modelSwitchRoutes } from './gallery/model-switch-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
@@ -63,6 +65,8 @@ export interface AppDeps {
   version: string
   engine: FaceEngine
   gallery: Gallery
+  /** What learns templates from checks, beside them. */
+  learner: Learner
   photos: PhotoStore
   /** Changes the models behind engine and gallery. */
   modelSwitch: ModelSwitch
@@ -114,8 +118,8 @@ export async function buildApp(given: AppDeps): Promise<App> {
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
   app.addHook('onClose', async () => probe.stop())
-  // Presentation attacks are not looked for yet.
-  const engineStatus = () => ({ ready: deps.engine.ready(), liveness: 'unavailable' as const })
+  const liveness = config.ANTI_SPOOFING_ENABLED ? ('available' as const) : ('off' as const)
+  const engineStatus = () => ({ ready: deps.engine.ready(), liveness })
   healthRoutes(app, {
     ...deps,
     engineStatus,
@@ -159,6 +163,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       modelSwitchRoutes(api, deps)
+      livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,

@@ -18,7 +18,7 @@ import type { Database } from './database/tables.ts'
 import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
-import { releaseQuarantine } from './gallery/learn.ts'
+import { createLearner, releaseQuarantine } from './gallery/learn.ts'
 import { modelLoader } from './gallery/model-loader.ts'
 import { createModelSwitch } from './gallery/model-switch.ts'
 import { useModels } from './gallery/models.ts'
@@ -116,6 +116,9 @@ export async function startServer(
     const models = useModels({ engine: firstEngine, gallery: await loader.openGallery(firstEngine) }, log)
     undo.push(() => models.close())
     const { engine, gallery } = models
+    const drift = { ...biometrics, gallery, engine }
+    const learner = createLearner(drift)
+    undo.push(() => learner.close())
     const queue = createWorkQueue({
       atOnce: cores,
       maxWaiting: Math.ceil(64 / config.WORKERS),
@@ -154,6 +157,7 @@ export async function startServer(
       version,
       engine,
       gallery,
+      learner,
       photos,
       modelSwitch,
       vault,
@@ -174,7 +178,6 @@ export async function startServer(
       leaverDays: config.RETENTION_LEAVERS_DAYS,
     }
     let guarded = new Date(0)
-    const drift = { ...biometrics, gallery, engine }
     const tidy = async () => {
       const now = clock.now()
       await releaseQuarantine(drift, released)

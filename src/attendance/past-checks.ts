@@ -1,5 +1,5 @@
 import { MIN_COMPARED_QUALITY } from '../gallery/faults.ts'
-import { MARGIN, voteOf } from '../gallery/gallery.ts'
+import { voteOf } from '../gallery/gallery.ts'
 import type { Checks } from '../gallery/pack-comparison.ts'
 import { findKey, unreadable } from '../gallery/person-key.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -28,19 +28,20 @@ export function pastChecks({ db, photos, vault, clock }: PictureDeps & { clock: 
     // The rule of a single picture, whatever is said of presentation attacks: that is not the pack's doing.
     identify(gallery, analysis) {
       if (analysis.kind !== 'face') return undefined
-      const { candidates, threshold } = gallery.identify([voteOf(analysis.face)], 2)
+      const { candidates, threshold, dissent } = gallery.identify([voteOf(analysis.face)], 2)
       const decision = decide(
         {
           picture: { kind: 'face', quality: analysis.face.quality.score },
           liveness: 'unavailable',
           candidates,
+          dissent,
+          claimed: undefined,
           candidateIsActive: true,
           requested: 'IN',
           now: clock.now(),
         },
         {
           threshold,
-          margin: MARGIN,
           minQuality: MIN_COMPARED_QUALITY,
           padPolicy: 'off',
           duplicateWindowMs: 0,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { employeeId } from '../employees/schema.ts'
-import { text, uploadedFile } from '../shared/http.ts'
+import { text, uploadedFile, wholeNumber } from '../shared/http.ts'
 import { modelsFigures } from './models-status.ts'
 
 export const livenessSchema = z
@@ -212,7 +212,12 @@ export const processedSchema = z
   .object({
     success: z.literal(true),
     face_detected: z.literal(true),
-    is_real: z.null().describe('Presentation attack detection is not available: neither real nor fake'),
+    is_real: z
+      .boolean()
+      .nullable()
+      .describe(
+        'What an installed network says of a presentation attack; null where it is not sure or there is none',
+      ),
     liveness: livenessSchema,
     embedding_extracted: z.literal(true),
     match_result: z
@@ -257,6 +262,32 @@ export const verifiedSchema = z
   })
   .meta({ id: 'Verified' })
 
+export const identifyForm = z.object({
+  image: uploadedFile.describe('JPEG, PNG or WebP with one face'),
+  top: wholeNumber(1, 20).default(5).describe('How many people to name'),
+})
+
+export const identifiedSchema = z
+  .object({
+    success: z.literal(true),
+    candidates: z
+      .array(
+        z.object({
+          employee_id: z.string().nullable().describe('Null for somebody whom the caller may not see'),
+          name: z.string().nullable(),
+          confidence: z.number(),
+          above_threshold: z.boolean(),
+          look_alike: z.boolean().describe('Known to be hard to tell from the first'),
+        }),
+      )
+      .describe('Best first'),
+    threshold: z.number().describe('The confidence from which a person is recognised now'),
+    people: z.number().describe('How many were compared'),
+    liveness: livenessSchema,
+    processing_time: z.number().describe('Seconds'),
+  })
+  .meta({ id: 'Identified' })
+
 export const trainSchema = z
   .object({
     employee_ids: z
@@ -291,6 +322,10 @@ export const modelsStatusSchema = z
     threshold: z.number().describe('The confidence from which a person is recognised now'),
     score_scale: z.enum(['raw', 'normalised']),
     calibration_id: z.number().nullable(),
-    liveness: livenessSchema,
+    liveness: z
+      .enum(['available', 'unavailable'])
+      .describe(
+        'Whether a network against presentation attacks is installed; bursts and challenges need none',
+      ),
   })
   .meta({ id: 'ModelsStatus' })

@@ -152,7 +152,11 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/employees/{employee_id}/erase',
     'POST /api/v1/recognition/train',
   ],
-  'recognition:run': ['POST /api/v1/recognition/process', 'POST /api/v1/recognition/verify'],
+  'recognition:run': [
+    'POST /api/v1/recognition/process',
+    'POST /api/v1/recognition/verify',
+    'POST /api/v1/recognition/identify',
+  ],
   'attendance:read': [
     'GET /api/v1/attendance',
     'GET /api/v1/attendance/today',

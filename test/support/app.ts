@@ -11,10 +11,11 @@ import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
+import { createLearner } from '../../src/gallery/learn.ts'
 import type { ModelSwitch } from '../../src/gallery/model-switch.ts'
 import { useModels } from '../../src/gallery/models.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
-import { type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
+import { type Change, type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
 import type { Clock } from '../../src/shared/clock.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import type { App } from '../../src/shared/http.ts'
@@ -170,6 +171,10 @@ export async function testApp(
   const first = { engine: { ...wrapEngine(engine), close: async () => {} }, gallery }
   const models = useModels(first, log)
   const modelSwitch = testSwitch({ db, vault, photos, ledger, clock, log, queue, models })
+  // `clear` opens another ledger.
+  const change: Change = (work) => ledger.by(serverAuthor)(work)
+  const learnerDeps = { db, vault, photos, clock, log, ...models, ...overrides, change }
+  const learner = createLearner(learnerDeps)
   const app = await buildApp({
     config,
     db,
@@ -178,6 +183,7 @@ export async function testApp(
     version: '0.0.0-test',
     engine: models.engine,
     gallery: models.gallery,
+    learner,
     photos,
     modelSwitch,
     vault,
@@ -201,6 +207,7 @@ export async function testApp(
     changed,
     clear: async () => {
       changed.length = 0
+      await learner.settled()
       await opened.close()
       for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
       await sql`TRUNCATE employees, devices, calibrations, erasures RESTART IDENTITY CASCADE`.execute(
@@ -216,6 +223,7 @@ export async function testApp(
     },
     close: async () => {
       await app.close()
+      await learner.close()
       await models.close()
       await openedLedger.close()
       await database.close()

@@ -10,6 +10,7 @@ import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/database/connect.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { openGallery } from '../../src/gallery/gallery.ts'
+import { createLearner } from '../../src/gallery/learn.ts'
 import { openPhotoStore } from '../../src/gallery/photo-store.ts'
 import { openKeys } from '../../src/keys.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
@@ -47,6 +48,8 @@ const gallery = await openGallery({
 })
 const photos = await openPhotoStore(join(dataDir, 'racer-photos'))
 const queue = createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
+const change = ledger.by(serverAuthor)
+const learner = createLearner({ db, vault, photos, gallery, change, engine, clock, log })
 const app = await buildApp({
   config,
   db,
@@ -55,6 +58,7 @@ const app = await buildApp({
   version: '0.0.0-test',
   engine: seeingOnce(engine),
   gallery,
+  learner,
   photos,
   modelSwitch: testSwitch({ db, vault, photos, ledger, clock, log, queue, models: undefined }),
   vault,
@@ -65,6 +69,7 @@ const app = await buildApp({
 process.on('message', async (race: Race | 'stop') => {
   if (race !== 'stop') return process.send!(await run(race))
   await app.close()
+  await learner.close()
   await gallery.close()
   await ledger.close()
   await close()
