@@ -11,6 +11,7 @@ import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
 import { disputeRoutes } from './attendance/dispute-routes.ts'
+import { explainRoutes } from './attendance/explain-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
@@ -23,6 +24,7 @@ import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
 import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
+import { calibrationRoutes } from './gallery/calibration-routes.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { Learner } from './gallery/learn.ts'
@@ -165,6 +167,8 @@ export async function buildApp(given: AppDeps): Promise<App> {
       modelSwitchRoutes(api, deps)
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       attendanceRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,

@@ -4,12 +4,16 @@ import { readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { recoverOwner } from './access/users.ts'
 import { openDatabase } from './database/connect.ts'
+import { FolderInUse } from './database/folder-lock.ts'
 import { migrateDown, migrateToLatest, migrationStatus } from './database/migrate.ts'
 import { claimDatabase } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
 import { runDemo } from './demo.ts'
 import { findPack, minifasnet, packs } from './face/packs/catalogue.ts'
+import { humanV1 } from './face/packs/human-v1.ts'
 import type { Installable } from './face/packs/pack.ts'
+import { describeCalibration, viewCalibration } from './gallery/calibration-view.ts'
+import { openGallery } from './gallery/gallery.ts'
 import { openKeys } from './keys.ts'
 import { cliAuthor, type Ledger } from './ledger/ledger.ts'
 import { makeFolder, startServer } from './main.ts'
@@ -28,6 +32,7 @@ import { type Config, loadConfig, workerNumber } from './shared/config.ts'
 import { createLogger } from './shared/log.ts'
 import { timeZone } from './shared/places.ts'
 import { rotateKeys } from './vault/rotate.ts'
+import type { Vault } from './vault/vault.ts'
 
 const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -300,6 +305,30 @@ models
     }),
   )
 
+program
+  .command('calibrate')
+  .description(
+    'compare the people of this site with each other and set the threshold by that; prints what it found',
+  )
+  .action(() =>
+    withLedger(async (db, ledger, vault) => {
+      const { FACE_RECOGNITION_THRESHOLD: configured } = loadConfig()
+      const log = createLogger({ level: 'error' })
+      const change = ledger.by(cliAuthor)
+      const deps = { db, vault, pack: humanV1, clock: systemClock, log, threshold: configured }
+      const gallery = await openGallery({ ...deps, change })
+      try {
+        tell(`comparing ${gallery.people} people`)
+        await gallery.calibrate(change)
+        const at = { configured, people: gallery.people }
+        const calibration = await viewCalibration(db, humanV1.name, at, () => true)
+        if (calibration) console.log(describeCalibration(calibration))
+      } finally {
+        await gallery.close()
+      }
+    }, 'A running server calibrates each night, and at once on POST /api/v1/recognition/calibration.'),
+  )
+
 const keys = program.command('keys').description('the keys that photos and templates are sealed with')
 keys
   .command('rotate')
@@ -342,11 +371,14 @@ function migrating(work: (db: Database) => Promise<void>): Promise<void> {
   })
 }
 
-function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
+/** `instead` tells what to do where a running server holds the embedded database. */
+function withDatabase(work: (db: Database) => Promise<void>, instead = ''): Promise<void> {
   return attempt(async () => {
     const config = loadConfig()
     await makeFolder(config.DATA_DIR, 'DATA_DIR')
-    const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
+    const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR }).catch((error) => {
+      throw instead && error instanceof FolderInUse ? new Error(`${error.message}\n${instead}`) : error
+    })
     try {
       await work(database.db)
     } finally {
@@ -356,18 +388,21 @@ function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
 }
 
 /** A migrated database, and the keys that its changes are entered with. */
-function withLedger(work: (db: Database, ledger: Ledger) => Promise<void>): Promise<void> {
+function withLedger(
+  work: (db: Database, ledger: Ledger, vault: Vault) => Promise<void>,
+  instead?: string,
+): Promise<void> {
   return withDatabase(async (db) => {
     await backUpBeforeMigration(loadConfig(), db, version, systemClock, tell)
     await migrateToLatest(db)
     const log = createLogger({ level: 'error' })
-    const { ledger } = await openKeys(loadConfig(), db, systemClock, log)
+    const { ledger, vault } = await openKeys(loadConfig(), db, systemClock, log)
     try {
-      await work(db, ledger)
+      await work(db, ledger, vault)
     } finally {
       await ledger.close()
     }
-  })
+  }, instead)
 }
 
 /** A pack or the add-on. */

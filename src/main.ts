@@ -15,6 +15,7 @@ import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
+import { nightlyDue } from './gallery/calibration.ts'
 import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
@@ -195,6 +196,8 @@ export async function startServer(
       const pictures = await knownPictures(db, clock.now())
       const strays = await photos.sweep(new Set([...(await knownFiles(db)), ...pictures]))
       await ledger.exportHead()
+      if (first && (await nightlyDue(db, engine.pack.name, clock.now(), config.TIME_ZONE)))
+        await gallery.calibrate(ledger.by(serverAuthor))
       log.info({ keys, ...forgotten, erasures, strays }, 'tidied up')
     }
     const tidyUp = () => tidy().catch((error: unknown) => log.error({ err: error }, 'tidying up failed'))

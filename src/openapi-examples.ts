@@ -38,7 +38,11 @@ export const examples: Record<string, object> = {
   'POST /api/v1/employees/import': { file: '(CSV or XLSX)', dry_run: 'true' },
   'POST /api/v1/employees/photos/import': { file: '(ZIP)', dry_run: 'true', consent: '2025-03' },
   'POST /api/v1/employees/{employee_id}/consent': { text_version: '2025-03' },
-  'POST /api/v1/employees/{employee_id}/upload-photo': { photo: picture, consent: '2025-03' },
+  'POST /api/v1/employees/{employee_id}/upload-photo': {
+    photo: [picture, picture],
+    selected_avatar_index: 0,
+    consent: '2025-03',
+  },
   'POST /api/v1/employees/{employee_id}/upload-face': { file: picture, consent: '2025-03' },
   'PUT /api/v1/employees/{employee_id}/photo': { photo_id: 1 },
   'POST /api/v1/devices/register': {

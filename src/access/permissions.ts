@@ -9,6 +9,7 @@ export const permissions = {
   'biometrics:write': 'Enrol: add and remove photos and templates',
   'embeddings:read': 'Face embeddings in a data export',
   'recognition:run': 'Compare a picture with the gallery without a punch',
+  'recognition:calibrate': "Calibrate the gallery, and accept a threshold below the model pack's own",
   'attendance:read': 'Punches and decisions',
   'attendance:write': 'Enter and correct punches by hand',
   'attendance:check': 'Check in with a picture, as a kiosk does',
@@ -47,6 +48,7 @@ const hr: Permission[] = [
 const admin: Permission[] = [
   ...hr,
   'attendance:check',
+  'recognition:calibrate',
   'devices:write',
   'network:scan',
   'sites:write',

@@ -6,6 +6,7 @@ import type { Clock } from '../shared/clock.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Tombstone, Vault } from '../vault/vault.ts'
 import { withdrawConsents } from './consent.ts'
+import { forgetLookAlikes } from './look-alikes.ts'
 import type { PhotoStore } from './photo-store.ts'
 import { deleteTemplates, listSamples } from './templates.ts'
 
@@ -48,6 +49,7 @@ export async function eraseBiometrics(
   // Templates first: those that go with their photo would not be counted.
   const counts = { templates: await deleteTemplates(trx, employeeId, 'all'), photos: samples.length }
   await trx.deleteFrom('samples').where('employee_id', '=', employeeId).execute()
+  await forgetLookAlikes(trx, employeeId)
   // Whoever is purged without ever having had a key needs a tombstone as well.
   const keyId =
     (await giveUpKey(trx, employeeId)) ?? earlier?.keyId ?? (reason === 'purge' ? randomUUID() : undefined)

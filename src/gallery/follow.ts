@@ -41,9 +41,8 @@ export function followLedger({ db, gallery, log, onSwitch }: FollowDeps, from: s
       await gallery.reload()
     } else {
       if (changes.some(({ kind }) => kind === 'model_switches')) onSwitch()
-      const calibrations = changes.filter(({ kind }) => kind === 'calibrations')
-      const others = calibrations.some(({ subject }) => Number(subject) > (gallery.calibration?.id ?? 0))
-      if (others) await gallery.reload()
+      const rules = new Set(['calibrations', 'disputes'])
+      if (changes.some(({ kind }) => rules.has(kind))) await gallery.recalibrated()
       const people = changes.filter(({ kind }) => kind === 'employees' || kind === 'face_templates')
       for (const employeeId of new Set(people.map(({ subject }) => subject!)))
         await gallery.refresh(employeeId)
@@ -89,7 +88,13 @@ async function changesBetween(
     .where('ledger.kind', '=', 'audit')
     .where('ledger.seq', '>', after)
     .where('ledger.seq', '<=', upTo)
-    .where('audit_log.subject_kind', 'in', ['employees', 'face_templates', 'calibrations', 'model_switches'])
+    .where('audit_log.subject_kind', 'in', [
+      'employees',
+      'face_templates',
+      'calibrations',
+      'disputes',
+      'model_switches',
+    ])
     .limit(MANY + 1)
     .execute()
 }

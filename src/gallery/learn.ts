@@ -16,7 +16,8 @@ import {
 } from './adapt.ts'
 import { requireConsent } from './consent.ts'
 import { byPhotos, type DriftDeps, guardTemplates } from './drift.ts'
-import { MARGIN, voteOf } from './gallery.ts'
+import { voteOf } from './gallery.ts'
+import { MARGIN } from './look-alikes.ts'
 import { keyOf } from './person-key.ts'
 import {
   ADMIN_SLOT,

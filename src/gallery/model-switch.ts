@@ -234,7 +234,7 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
         reason: reasonOf(employee_id),
       })),
       comparison: comparison ?? null,
-      thresholds: { from: models ? thresholdOf(models) : null, to: thresholdOf(next) },
+      thresholds: { from: models?.gallery.limits.threshold ?? null, to: next.gallery.limits.threshold },
     }
   }
 
@@ -393,13 +393,6 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
     },
   }
   return modelSwitch
-}
-
-/** The confidence from which a pack recognises a person now. */
-function thresholdOf({ engine, gallery }: Models): number {
-  const { name, dimension } = engine.pack
-  const anybody = new Float32Array(dimension).fill(1)
-  return gallery.identify([{ pack: name, vector: anybody, weight: 1 }], 1).threshold
 }
 
 type Row = Selectable<ModelSwitchesTable>

@@ -93,6 +93,8 @@ export function useModels(first: Models, log: Logger): ModelsInUse {
       likeness: (one, other) => current.gallery.likeness(one, other),
       refresh: (employeeId) => everywhere((gallery) => gallery.refresh(employeeId)),
       reload: () => everywhere((gallery) => gallery.reload()),
+      recalibrated: () => everywhere((gallery) => gallery.recalibrated()),
+      calibrate: (change) => current.gallery.calibrate(change),
       settled: () => everywhere((gallery) => gallery.settled()),
       close: () => current.gallery.close(),
       get people() {
@@ -106,6 +108,9 @@ export function useModels(first: Models, log: Logger): ModelsInUse {
       },
       get calibration() {
         return current.gallery.calibration
+      },
+      get limits() {
+        return current.gallery.limits
       },
       get normalised() {
         return current.gallery.normalised

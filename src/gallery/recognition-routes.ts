@@ -4,13 +4,12 @@ import type { Database } from '../database/tables.ts'
 import { isVisible } from '../employees/records.ts'
 import { judgePad } from '../face/pad/judge.ts'
 import type { Face } from '../face/pipeline.ts'
-import { effectiveThreshold } from '../face/score-table.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import type { EnrolDeps } from './enrol.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from './faults.ts'
-import { TARGET_FPIR, voteOf } from './gallery.ts'
+import { voteOf } from './gallery.ts'
 import { modelsStatus } from './models-status.ts'
 import {
   identifiedSchema,
@@ -199,7 +198,7 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
       pack: engine.pack.name,
       embedding_dimension: engine.pack.dimension,
       people: gallery.people,
-      threshold: effectiveThreshold(deps.threshold, gallery.people, TARGET_FPIR),
+      threshold: gallery.limits.threshold,
       score_scale: gallery.normalised ? ('normalised' as const) : ('raw' as const),
       calibration_id: gallery.calibration?.id ?? null,
       liveness: engine.looksForAttacks ? ('available' as const) : ('unavailable' as const),

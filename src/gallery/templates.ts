@@ -597,6 +597,33 @@ async function openTemplates(
   }
 }
 
+/** So many people are read at once. */
+const PAGE = 500
+
+/** The templates of all active people, a page at a time. */
+export async function* everybodysTemplates(
+  deps: { db: Database; vault: Vault; clock: Clock },
+  pack: string,
+): AsyncGenerator<ActiveTemplates> {
+  for (let after = 0; ; ) {
+    const page = await activeTemplates(deps, pack, { after, limit: PAGE })
+    if (page.lastId === 0) return
+    yield page
+    after = page.lastId
+  }
+}
+
+/** Splits templates that are ordered by person. */
+export function byPerson(templates: ActiveTemplate[]): ActiveTemplate[][] {
+  const groups: ActiveTemplate[][] = []
+  for (const template of templates) {
+    const group = groups.at(-1)
+    if (group?.[0].employeeId === template.employeeId) group.push(template)
+    else groups.push([template])
+  }
+  return groups
+}
+
 /** Counts a match of a template: how often, when, and the running mean of its confidence. Part of another statement. */
 export function countMatch(
   db: Pick<Database, 'updateTable'>,

@@ -14,7 +14,7 @@ import { newEmployeeSchema } from '../employees/schema.ts'
 import { toStoredJpeg } from '../face/decode.ts'
 import { isStored } from '../gallery/bulk-photos.ts'
 import { listConsents, requireConsent } from '../gallery/consent.ts'
-import { type EnrolDeps, enrollableFace, enrolPhoto } from '../gallery/enrol.ts'
+import { type EnrolDeps, enrollableFace, enrolPhotos } from '../gallery/enrol.ts'
 import { modelLoader } from '../gallery/model-loader.ts'
 import { openPhotoStore } from '../gallery/photo-store.ts'
 import { openKeys } from '../keys.ts'
@@ -704,7 +704,9 @@ async function importPhoto(run: Run, employeeId: string, path: string): Promise<
     }
     const consent = source.consent ? { textVersion: source.consent, by: cliAuthor.by } : undefined
     const filename = displayName(path.split('/').at(-1))
-    const enrolled = await enrolPhoto(deps, change, employeeId, { buffer, filename }, consent)
+    const { first: enrolled } = await enrolPhotos(deps, change, employeeId, [{ buffer, filename }], {
+      consent,
+    })
     if (enrolled.alreadyStored) count.present++
     else count.added++
     const others = enrolled.alsoEnrolledAs.map((other) => `${other.employeeId} (${other.name})`)

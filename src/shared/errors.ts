@@ -56,6 +56,8 @@ export const statusOfCode = {
   not_me_too_late: 409,
   dispute_settled: 409,
   too_few_people: 409,
+  calibration_superseded: 409,
+  nothing_to_lower: 409,
   pack_not_installed: 409,
   pack_not_measured: 409,
   pack_in_use: 409,

@@ -38,6 +38,7 @@ const mayPass: Record<string, string[]> = {
   'biometrics:read': ['hr', 'admin', 'owner', 'key'],
   'biometrics:write': ['hr', 'admin', 'owner', 'key'],
   'recognition:run': ['hr', 'admin', 'owner', 'key'],
+  'recognition:calibrate': ['admin', 'owner', 'key'],
   'attendance:read': ['viewer', 'manager', 'hr', 'admin', 'owner', 'key'],
   'attendance:write': ['hr', 'admin', 'owner', 'key'],
   'attendance:check': ['admin', 'owner', 'key', 'kiosk'],
@@ -107,11 +108,18 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/recognition/models/status',
     'GET /api/v1/recognition/models/switch',
     'GET /api/v1/recognition/models/switches',
+    'GET /api/v1/recognition/calibration',
+    'GET /api/v1/recognition/calibration/history',
   ],
   'models:write': [
     'POST /api/v1/recognition/models/switch',
     'POST /api/v1/recognition/models/switch/cancel',
     'POST /api/v1/recognition/models/switch/confirm',
+  ],
+  'recognition:calibrate': [
+    'POST /api/v1/recognition/calibration',
+    'POST /api/v1/recognition/calibration/{id}/accept',
+    'DELETE /api/v1/recognition/calibration/{id}/accept',
   ],
   'employees:read': [
     'GET /api/v1/employees',
@@ -138,6 +146,7 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/employees/{employee_id}/erasures',
     'GET /api/v1/employees/{employee_id}/data-export',
     'GET /api/v1/attendance/{id}/image',
+    'GET /api/v1/attendance/decisions/{decision_id}/image',
   ],
   'biometrics:write': [
     'POST /api/v1/employees/photos/import',
@@ -162,6 +171,9 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/attendance/today',
     'GET /api/v1/attendance/stream',
     'GET /api/v1/attendance/{id}',
+    'GET /api/v1/attendance/{id}/explain',
+    'GET /api/v1/attendance/decisions',
+    'GET /api/v1/attendance/decisions/{decision_id}/explain',
     'GET /api/v1/attendance/export',
     'GET /api/v1/attendance/history/{device_id}',
     'GET /api/v1/attendance/employee/{employee_id}',
@@ -573,7 +585,10 @@ describe('what those are answered who may call', () => {
     await company.db.deleteFrom('login_failures').execute()
     const headers = await headersOf(who, operation)
     const { path = {}, body, query = '' } = (await given[operation.name]?.(headers)) ?? {}
-    const there: Made = { employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, ...path }
+    const there: Made = {
+      ...{ employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, decision_id: 1 },
+      ...path,
+    }
     const request = {
       method: operation.method,
       url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + query,
