@@ -22,7 +22,7 @@ import { deviceManagementRoutes } from './devices/management-routes.ts'
 import { registerNetworkLog } from './devices/network-log.ts'
 import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
-import type { FaceEngine } from './face/engine.ts'
+import type { CachedEngine } from './face/cache.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { calibrationRoutes } from './gallery/calibration-routes.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
@@ -65,7 +65,7 @@ export interface AppDeps {
   log: Logger
   clock: Clock
   version: string
-  engine: FaceEngine
+  engine: CachedEngine
   gallery: Gallery
   /** What learns templates from checks, beside them. */
   learner: Learner
@@ -89,7 +89,8 @@ export interface AppDeps {
 /** Builds the HTTP application; it neither listens nor opens the database. The caller closes it. */
 export async function buildApp(given: AppDeps): Promise<App> {
   const stages = stageTimes()
-  const deps = { ...given, engine: timed(given.engine, stages) }
+  const engine = timed(given.engine, stages)
+  const deps = { ...given, engine, forgetPictures: engine.cache.forget }
   const { config, gallery } = deps
   const app = createServer(deps)
   logRequests(app)

@@ -15,6 +15,7 @@ import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
+import { CACHED_PICTURES, cached } from './face/cache.ts'
 import { nightlyDue } from './gallery/calibration.ts'
 import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
@@ -116,7 +117,8 @@ export async function startServer(
     let released = clock.now()
     const models = useModels({ engine: firstEngine, gallery: await loader.openGallery(firstEngine) }, log)
     undo.push(() => models.close())
-    const { engine, gallery } = models
+    const { gallery } = models
+    const engine = cached(models.engine, CACHED_PICTURES)
     const drift = { ...biometrics, gallery, engine }
     const learner = createLearner(drift)
     undo.push(() => learner.close())
@@ -145,7 +147,7 @@ export async function startServer(
     if (shared) {
       const onSwitch = () =>
         void modelSwitch.follow().catch((err) => log.error({ err }, 'the new face models cannot be used'))
-      undo.push(followLedger({ db, gallery, log, onSwitch }, entered))
+      undo.push(followLedger({ db, gallery, log, onSwitch, forgetPictures: engine.cache.forget }, entered))
     }
     undo.push(modelSwitch.run())
 

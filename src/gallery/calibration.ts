@@ -305,7 +305,7 @@ export async function acceptCalibration(
       action: accept ? 'lower_threshold' : 'restore_threshold',
       subject_kind: 'calibrations',
       subject: String(id),
-      details: accept ? { from: higher, to: lower } : { from: lower, to: higher },
+      details: { before: accept ? higher : lower, after: accept ? lower : higher },
     })
   })
 }

@@ -17,6 +17,8 @@ export interface EraseDeps {
   vault: Vault
   clock: Clock
   log: Logger
+  /** Drops what is kept in memory of pictures, where an engine runs: nobody knows whose they are. */
+  forgetPictures?: () => void
 }
 
 export interface Erased {
@@ -39,7 +41,7 @@ export interface EarlierErasure {
  * stays. One that is done again keeps the time and the author of `earlier`.
  */
 export async function eraseBiometrics(
-  { photos, vault, clock, log }: EraseDeps,
+  { photos, vault, clock, log, forgetPictures }: EraseDeps,
   trx: DatabaseTransaction,
   employeeId: string,
   reason: ErasureReason,
@@ -56,6 +58,7 @@ export async function eraseBiometrics(
   const at = earlier?.at ?? clock.now()
   const by = keyId && (await certify(trx, { employeeId, keyId, reason, at, by: earlier?.by, ...counts }))
   const afterCommit = async () => {
+    forgetPictures?.()
     try {
       if (keyId) await vault.destroy(keyId, await tombstoneOf(vault, { employeeId, reason, at, by }))
       await photos.remove(samples.map(({ file_path }) => file_path))

@@ -20,6 +20,8 @@ interface FollowDeps {
   log: Logger
   /** Told that another process may have changed the models; nothing waits for what it does. */
   onSwitch: () => void
+  /** Drops what this process keeps in memory of pictures, when another one erases a person. */
+  forgetPictures: () => void
 }
 
 /**
@@ -27,7 +29,10 @@ interface FollowDeps {
  * numbers have no gaps, so that nobody is missed however long the database was out of reach. Returns the function that
  * stops it.
  */
-export function followLedger({ db, gallery, log, onSwitch }: FollowDeps, from: string): () => Promise<void> {
+export function followLedger(
+  { db, gallery, log, onSwitch, forgetPictures }: FollowDeps,
+  from: string,
+): () => Promise<void> {
   const stopping = new AbortController()
   let seen = from
 
@@ -38,14 +43,17 @@ export function followLedger({ db, gallery, log, onSwitch }: FollowDeps, from: s
     const changes = BigInt(head) < BigInt(seen) ? undefined : await changesBetween(db, seen, head)
     if (changes === undefined || changes.some(({ subject }) => subject === null) || changes.length > MANY) {
       onSwitch()
+      forgetPictures()
       await gallery.reload()
     } else {
       if (changes.some(({ kind }) => kind === 'model_switches')) onSwitch()
+      if (changes.some(({ kind }) => kind === 'erasures')) forgetPictures()
       const rules = new Set(['calibrations', 'disputes'])
       if (changes.some(({ kind }) => rules.has(kind))) await gallery.recalibrated()
-      const people = changes.filter(({ kind }) => kind === 'employees' || kind === 'face_templates')
-      for (const employeeId of new Set(people.map(({ subject }) => subject!)))
-        await gallery.refresh(employeeId)
+      const people = changes
+        .filter(({ kind }) => kind === 'employees' || kind === 'face_templates')
+        .map(({ subject }) => subject!)
+      for (const employeeId of new Set(people)) await gallery.refresh(employeeId)
     }
     seen = head
   }
@@ -94,6 +102,7 @@ async function changesBetween(
       'calibrations',
       'disputes',
       'model_switches',
+      'erasures',
     ])
     .limit(MANY + 1)
     .execute()

@@ -2,6 +2,7 @@ import { authorOf, type Caller, visibleDepartments } from '../access/caller.ts'
 import { hasPermission } from '../access/guard.ts'
 import type { Database } from '../database/tables.ts'
 import { isVisible } from '../employees/records.ts'
+import type { CachedEngine } from '../face/cache.ts'
 import { judgePad } from '../face/pad/judge.ts'
 import type { Face } from '../face/pipeline.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -26,6 +27,7 @@ import { findPerson } from './templates.ts'
 import { train } from './train.ts'
 
 export interface RecognitionRoutesDeps extends EnrolDeps {
+  engine: CachedEngine
   ledger: Ledger
   /** FACE_RECOGNITION_THRESHOLD. */
   threshold: number

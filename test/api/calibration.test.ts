@@ -96,7 +96,7 @@ describe('a calibration', () => {
       await running.app.inject({ url: '/api/v1/audit?subject_kind=calibrations&action=lower_threshold' })
     ).json()
     expect(noted).toMatchObject({ subject: String(before.id), by: accepted.json().lowering.accepted_by })
-    expect(noted.details).toMatchObject({ from: before.thresholds.in_force, to: before.thresholds.site })
+    expect(noted.details).toMatchObject({ before: before.thresholds.in_force, after: before.thresholds.site })
 
     const back = await send('DELETE', `/${before.id}/accept`, admin)
     expect(back.json()).toEqual(before)

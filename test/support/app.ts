@@ -9,6 +9,7 @@ import { deriveKey } from '../../src/access/secret.ts'
 import { signAccessToken } from '../../src/access/tokens.ts'
 import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
+import { cached } from '../../src/face/cache.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
 import { createLearner } from '../../src/gallery/learn.ts'
@@ -123,6 +124,8 @@ export async function testApp(
   wrapEngine: (engine: FaceEngine) => FaceEngine = (same) => same,
   /** Whose token requests carry; that of an owner made for it by default. */
   owner?: { authorization: string },
+  /** How many analyses its engine keeps: none, because most tests want each picture looked at. */
+  cachedPictures = 0,
 ): Promise<TestApp> {
   const database = await testDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-app-'))
@@ -171,9 +174,11 @@ export async function testApp(
   const first = { engine: { ...wrapEngine(engine), close: async () => {} }, gallery }
   const models = useModels(first, log)
   const modelSwitch = testSwitch({ db, vault, photos, ledger, clock, log, queue, models })
+  const usedEngine = cached(models.engine, cachedPictures)
   // `clear` opens another ledger.
   const change: Change = (work) => ledger.by(serverAuthor)(work)
-  const learnerDeps = { db, vault, photos, clock, log, ...models, ...overrides, change }
+  const used = { gallery: models.gallery, engine: usedEngine, ...overrides }
+  const learnerDeps = { db, vault, photos, clock, log, ...used, change }
   const learner = createLearner(learnerDeps)
   const app = await buildApp({
     config,
@@ -181,7 +186,7 @@ export async function testApp(
     log,
     clock,
     version: '0.0.0-test',
-    engine: models.engine,
+    engine: usedEngine,
     gallery: models.gallery,
     learner,
     photos,

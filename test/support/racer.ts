@@ -1,14 +1,15 @@
 /**
  * The application in a process of its own, for races: node --import tsx racer.ts <database url> <data folder>
- * It is what the server runs, from the route to the commit, but for two things: the networks look at each picture once
- * only, and the clock is told what time it is.
+ * It is what the server runs, from the route to the commit, but for the clock, which is told what time it is. The
+ * networks look at each picture once only, so that the races are about the database.
  */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { loadSecret } from '../../src/access/secret.ts'
 import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/database/connect.ts'
-import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
+import { CACHED_PICTURES, cached } from '../../src/face/cache.ts'
+import { startEngine } from '../../src/face/engine.ts'
 import { openGallery } from '../../src/gallery/gallery.ts'
 import { createLearner } from '../../src/gallery/learn.ts'
 import { openPhotoStore } from '../../src/gallery/photo-store.ts'
@@ -56,7 +57,7 @@ const app = await buildApp({
   log,
   clock,
   version: '0.0.0-test',
-  engine: seeingOnce(engine),
+  engine: cached(engine, CACHED_PICTURES),
   gallery,
   learner,
   photos,
@@ -97,17 +98,4 @@ async function run({ image, deviceKeys, deviceIds, time }: Race): Promise<Finish
       }
     }),
   )
-}
-
-function seeingOnce(real: FaceEngine): FaceEngine {
-  const seen = new Map<string, ReturnType<FaceEngine['analyse']>>()
-  return {
-    ...real,
-    analyse: (bytes, ...rest) => {
-      const key = Buffer.from(bytes).toString('base64')
-      const analysis = seen.get(key) ?? real.analyse(bytes, ...rest)
-      seen.set(key, analysis)
-      return analysis
-    },
-  }
 }
