@@ -1,5 +1,5 @@
 import type { Picture } from '../../src/face/decode.ts'
-import { seededRandom } from '../metrics.ts'
+import { seededRandom } from '../../src/shared/seeded-random.ts'
 import { photograph, room } from './camera.ts'
 import { closeEyes, type Head } from './head.ts'
 import { type Placement, render } from './render.ts'
