@@ -29,6 +29,8 @@ import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
 import type { Learner } from './gallery/learn.ts'
 import { livenessRoutes } from './gallery/liveness-routes.ts'
+import type { ModelSwitch } from './gallery/model-switch.ts'
+import { modelSwitchRoutes } from './gallery/model-switch-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
@@ -68,6 +70,8 @@ export interface AppDeps {
   /** What learns templates from checks, beside them. */
   learner: Learner
   photos: PhotoStore
+  /** Changes the models behind engine and gallery. */
+  modelSwitch: ModelSwitch
   /** The keys that photos and templates are sealed with. */
   vault: Vault
   /** What every change goes through. */
@@ -161,6 +165,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         maxPhotoBytes: config.MAX_UPLOAD_SIZE,
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
+      modelSwitchRoutes(api, deps)
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })

@@ -25,6 +25,7 @@ import { describeReport, runLegacyImport } from './operations/legacy.ts'
 import { installModels, measureModels, stateOf, verifyModels } from './operations/models.ts'
 import { progressBar } from './operations/progress-bar.ts'
 import { type RestoreOptions, restore } from './operations/restore.ts'
+import { usePack } from './operations/use-pack.ts'
 import { runWorkers } from './operations/workers.ts'
 import { systemClock } from './shared/clock.ts'
 import { type Config, loadConfig, workerNumber } from './shared/config.ts'
@@ -287,6 +288,20 @@ models
       )
       const { photos, people, missed, path } = measured
       tell(`Measured ${photos} photos of ${people} people (${missed} without a face) and wrote ${path}.`)
+    }),
+  )
+models
+  .command('use <pack>')
+  .description(
+    'change to another model pack: embeds everybody anew, reports and asks. Killed half-way, run it again',
+  )
+  .option('-y, --yes', 'take it into use without asking')
+  .action((pack: string, options: { yes?: boolean }) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+      await usePack(config, version, pack, options.yes ?? false, tell)
     }),
   )
 

@@ -7,6 +7,7 @@ import { forgetExpired } from './access/sessions.ts'
 import { forgetFailures } from './access/throttle.ts'
 import { ownerExists, setupToken } from './access/users.ts'
 import { buildApp } from './app.ts'
+import { pastChecks } from './attendance/past-checks.ts'
 import { knownPictures } from './attendance/pictures.ts'
 import { forgetKeys } from './attendance/records.ts'
 import { applyRetention } from './attendance/retention.ts'
@@ -15,13 +16,14 @@ import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
 import { CACHED_PICTURES, cached } from './face/cache.ts'
-import { startEnginePool } from './face/engine-pool.ts'
 import { nightlyDue } from './gallery/calibration.ts'
 import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
-import { openGallery } from './gallery/gallery.ts'
 import { createLearner, releaseQuarantine } from './gallery/learn.ts'
+import { modelLoader } from './gallery/model-loader.ts'
+import { createModelSwitch } from './gallery/model-switch.ts'
+import { useModels } from './gallery/models.ts'
 import { openPhotoStore } from './gallery/photo-store.ts'
 import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
@@ -97,11 +99,10 @@ export async function startServer(
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
     const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
-    const engine = cached(
-      await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock),
-      CACHED_PICTURES,
-    )
-    undo.push(() => engine.close())
+    const { MODEL_PATH: modelPath, FACE_RECOGNITION_THRESHOLD: threshold } = config
+    const loader = modelLoader({ db, vault, ledger, clock, log, modelPath, threshold })
+    const firstEngine = await loader.openInUse(cores)
+    undo.push(() => firstEngine.close())
 
     progress('loading the gallery')
     // Of its own for each database, because what no row names is swept away there.
@@ -114,30 +115,43 @@ export async function startServer(
     await sealOlder(biometrics, progress)
     // The gallery holds what had waited out its quarantine by then.
     let released = clock.now()
-    const gallery = await openGallery({
-      db,
-      vault,
-      change: ledger.by(serverAuthor),
-      pack: engine.pack,
-      clock,
-      log,
-      threshold: config.FACE_RECOGNITION_THRESHOLD,
-    })
-    undo.push(() => gallery.close())
-    // Nobody else changes the embedded database.
-    if (database.kind === 'postgresql')
-      undo.push(followLedger({ db, gallery, log, forgetPictures: engine.cache.forget }, entered))
-
+    const models = useModels({ engine: firstEngine, gallery: await loader.openGallery(firstEngine) }, log)
+    undo.push(() => models.close())
+    const { gallery } = models
+    const engine = cached(models.engine, CACHED_PICTURES)
     const drift = { ...biometrics, gallery, engine }
     const learner = createLearner(drift)
     undo.push(() => learner.close())
-    if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
     const queue = createWorkQueue({
       atOnce: cores,
       maxWaiting: Math.ceil(64 / config.WORKERS),
       maxWaitingPerKey: 16,
       maxWaitMs: 3000,
     })
+    // Nobody else changes the embedded database.
+    const shared = database.kind === 'postgresql'
+    const modelSwitch = createModelSwitch({
+      ...loader,
+      db,
+      vault,
+      photos,
+      ledger,
+      clock,
+      log,
+      queue,
+      models,
+      threads: cores,
+      shared,
+      checks: pastChecks({ db, photos, vault, clock }),
+    })
+    if (shared) {
+      const onSwitch = () =>
+        void modelSwitch.follow().catch((err) => log.error({ err }, 'the new face models cannot be used'))
+      undo.push(followLedger({ db, gallery, log, onSwitch, forgetPictures: engine.cache.forget }, entered))
+    }
+    undo.push(modelSwitch.run())
+
+    if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
     const app = await buildApp({
       config,
       db,
@@ -148,6 +162,7 @@ export async function startServer(
       gallery,
       learner,
       photos,
+      modelSwitch,
       vault,
       ledger,
       queue,

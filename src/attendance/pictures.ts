@@ -139,6 +139,35 @@ function decisionPictures(db: Database, now: Date) {
     .where(stillKept(now))
 }
 
+/** The pictures of checks since then that are still kept, newest first, each with whose key it is sealed with. */
+export async function keptPictures(
+  db: Database,
+  since: Date,
+  now: Date,
+  limit: number,
+): Promise<{ decisionId: number; employeeId: string | null; imagePath: string }[]> {
+  const rows = await db
+    .selectFrom('decisions')
+    .leftJoin('attendance', (join) =>
+      join.onRef('attendance.decision_id', '=', 'decisions.id').on('attendance.corrects', 'is', null),
+    )
+    .leftJoin('devices', 'devices.device_id', 'decisions.device_id')
+    .leftJoin('sites', 'sites.id', 'devices.site_id')
+    .select(({ fn }) => [
+      'decisions.id as decisionId',
+      'decisions.employee_id as employeeId',
+      fn.coalesce('attendance.image_path', 'decisions.image_path').as('imagePath'),
+    ])
+    .where('decisions.kind', '=', 'face')
+    .where('decisions.created_at', '>', since)
+    .where(({ fn, eb }) => eb(fn.coalesce('attendance.image_path', 'decisions.image_path'), 'is not', null))
+    .where(stillKept(now))
+    .orderBy('decisions.id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map(({ imagePath, ...row }) => ({ ...row, imagePath: imagePath! }))
+}
+
 function punchPictures(db: Database, now: Date) {
   return db
     .selectFrom('attendance')

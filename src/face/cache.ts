@@ -58,6 +58,13 @@ export function cached(engine: FaceEngine, limit: number): CachedEngine {
 
   return {
     ...engine,
+    // They may change.
+    get pack() {
+      return engine.pack
+    },
+    get looksForAttacks() {
+      return engine.looksForAttacks
+    },
     analyse,
     cache: { hits: () => hits, size: () => kept.size, forget: () => kept.clear() },
   }

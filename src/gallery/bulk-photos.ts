@@ -573,7 +573,8 @@ async function whenThereIsRoom<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof AppError && error.code === 'overloaded') || attempt === MAX_ATTEMPTS) throw error
+      const passes = error instanceof AppError && ['overloaded', 'pack_changed'].includes(error.code)
+      if (!passes || attempt === MAX_ATTEMPTS) throw error
       await sleep(1000)
     }
   }

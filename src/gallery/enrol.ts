@@ -12,6 +12,7 @@ import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { SealBroken } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
+import { holdPack } from './active-pack.ts'
 import { giveConsent, requireConsent } from './consent.ts'
 import { guardAround } from './drift.ts'
 import { differentFace, noFace, poorQuality, severalFaces } from './faults.ts'
@@ -152,6 +153,7 @@ export async function enrolPhotos(
 
   const saved: string[] = []
   const { replaced, isNew, ...enrolment } = await change(async (trx) => {
+    for (const one of seen) if (!one.refusal) await holdPack(trx, one.face.pack)
     await requirePerson(trx, employeeId, true)
     if (consent) await giveConsent(trx, { employeeId, ...consent, now: clock.now() })
     // Once more: it may have been withdrawn while the networks ran.
@@ -363,6 +365,7 @@ export async function deletePhoto(
 ): Promise<{ remaining: number }> {
   const { gallery, photos } = deps
   const deleted = await change(async (trx) => {
+    await holdPack(trx, deps.engine.pack.name)
     await requirePerson(trx, employeeId, true)
     const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
     if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
@@ -392,12 +395,13 @@ export async function setAvatar(change: Change, employeeId: string, photoId: num
  * the administrator's go all that descend from it. Returns how many are left.
  */
 export async function removeTemplate(
-  { gallery, photos }: EnrolDeps,
+  { engine, gallery, photos }: EnrolDeps,
   change: Change,
   employeeId: string,
   templateId: number,
 ): Promise<{ remaining: number }> {
   const { files, remaining } = await change(async (trx) => {
+    await holdPack(trx, engine.pack.name)
     await requirePerson(trx, employeeId, true)
     if (!(await deleteTemplate(trx, employeeId, templateId)))
       throw new AppError('template_not_found', 'There is no such template of this employee.')

@@ -18,6 +18,8 @@ interface FollowDeps {
   db: Database
   gallery: Gallery
   log: Logger
+  /** Told that another process may have changed the models; nothing waits for what it does. */
+  onSwitch: () => void
   /** Drops what this process keeps in memory of pictures, when another one erases a person. */
   forgetPictures: () => void
 }
@@ -28,7 +30,7 @@ interface FollowDeps {
  * stops it.
  */
 export function followLedger(
-  { db, gallery, log, forgetPictures }: FollowDeps,
+  { db, gallery, log, onSwitch, forgetPictures }: FollowDeps,
   from: string,
 ): () => Promise<void> {
   const stopping = new AbortController()
@@ -40,9 +42,11 @@ export function followLedger(
     // Only after a restore are there fewer entries than before.
     const changes = BigInt(head) < BigInt(seen) ? undefined : await changesBetween(db, seen, head)
     if (changes === undefined || changes.some(({ subject }) => subject === null) || changes.length > MANY) {
+      onSwitch()
       forgetPictures()
       await gallery.reload()
     } else {
+      if (changes.some(({ kind }) => kind === 'model_switches')) onSwitch()
       if (changes.some(({ kind }) => kind === 'erasures')) forgetPictures()
       const rules = new Set(['calibrations', 'disputes'])
       if (changes.some(({ kind }) => rules.has(kind))) await gallery.recalibrated()
@@ -97,6 +101,7 @@ async function changesBetween(
       'face_templates',
       'calibrations',
       'disputes',
+      'model_switches',
       'erasures',
     ])
     .limit(MANY + 1)

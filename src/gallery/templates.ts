@@ -214,7 +214,7 @@ export async function sampleVectors(
   key: Buffer,
   employeeId: string,
   pack: string,
-): Promise<{ vector: Float32Array; quality: number; filePath: string; filename: string }[]> {
+): Promise<{ id: number; vector: Float32Array; quality: number; filePath: string; filename: string }[]> {
   const rows = await db
     .selectFrom('samples')
     .innerJoin('sample_embeddings', 'sample_embeddings.sample_id', 'samples.id')
@@ -225,6 +225,7 @@ export async function sampleVectors(
     .orderBy('samples.id')
     .execute()
   return rows.map((row) => ({
+    id: row.id,
     vector: opening(employeeId, () =>
       openSample(key, row.embedding_vector, { employeeId, sampleId: row.id, pack }),
     ),

@@ -47,6 +47,13 @@ export function timed<Engine extends FaceEngine>(engine: Engine, stages: Histogr
   }
   return {
     ...engine,
+    // They change with the pack.
+    get pack() {
+      return engine.pack
+    },
+    get looksForAttacks() {
+      return engine.looksForAttacks
+    },
     analyse: async (...picture) => noted(await engine.analyse(...picture)),
     analyseFrames: async (...pictures) => noted(await engine.analyseFrames(...pictures)),
   }

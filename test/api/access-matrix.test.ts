@@ -48,6 +48,7 @@ const mayPass: Record<string, string[]> = {
   'network:scan': ['admin', 'owner', 'key'],
   'sites:read': ['viewer', 'manager', 'hr', 'admin', 'owner', 'key'],
   'sites:write': ['admin', 'owner', 'key'],
+  'models:write': ['admin', 'owner', 'key'],
   'system:read': ['admin', 'owner', 'key'],
   'audit:read': ['admin', 'owner', 'key'],
   'users:manage': ['admin', 'owner'],
@@ -105,8 +106,15 @@ const asksFor: Record<string, string[]> = {
     'GET /metrics',
     'GET /api/v1/device-management/status',
     'GET /api/v1/recognition/models/status',
+    'GET /api/v1/recognition/models/switch',
+    'GET /api/v1/recognition/models/switches',
     'GET /api/v1/recognition/calibration',
     'GET /api/v1/recognition/calibration/history',
+  ],
+  'models:write': [
+    'POST /api/v1/recognition/models/switch',
+    'POST /api/v1/recognition/models/switch/cancel',
+    'POST /api/v1/recognition/models/switch/confirm',
   ],
   'recognition:calibrate': [
     'POST /api/v1/recognition/calibration',

@@ -13,6 +13,8 @@ import { cached } from '../../src/face/cache.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
 import { createLearner } from '../../src/gallery/learn.ts'
+import type { ModelSwitch } from '../../src/gallery/model-switch.ts'
+import { useModels } from '../../src/gallery/models.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
 import { type Change, type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
 import type { Clock } from '../../src/shared/clock.ts'
@@ -22,6 +24,7 @@ import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
 import { openVault, type Vault } from '../../src/vault/vault.ts'
 import { testDatabase } from './database.ts'
+import { testSwitch } from './models.ts'
 
 /** A clock that stands still until it is moved. */
 export interface TestClock extends Clock {
@@ -37,6 +40,7 @@ export interface TestApp {
   /** The real engine, whatever the application was given. */
   engine: FaceEngine
   photos: PhotoStore
+  modelSwitch: ModelSwitch
   vault: Vault
   ledger: Ledger
   /** Folder of the enrolment photos. */
@@ -166,10 +170,15 @@ export async function testApp(
   })
   const uploads = join(folder, 'uploads')
   const photos = await openPhotoStore(uploads)
-  const usedEngine = cached(wrapEngine(engine), cachedPictures)
+  const queue = createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
+  const first = { engine: { ...wrapEngine(engine), close: async () => {} }, gallery }
+  const models = useModels(first, log)
+  const modelSwitch = testSwitch({ db, vault, photos, ledger, clock, log, queue, models })
+  const usedEngine = cached(models.engine, cachedPictures)
   // `clear` opens another ledger.
   const change: Change = (work) => ledger.by(serverAuthor)(work)
-  const learnerDeps = { db, vault, photos, gallery, clock, log, ...overrides, change, engine: usedEngine }
+  const used = { gallery: models.gallery, engine: usedEngine, ...overrides }
+  const learnerDeps = { db, vault, photos, clock, log, ...used, change }
   const learner = createLearner(learnerDeps)
   const app = await buildApp({
     config,
@@ -178,13 +187,14 @@ export async function testApp(
     clock,
     version: '0.0.0-test',
     engine: usedEngine,
-    gallery,
+    gallery: models.gallery,
     learner,
     photos,
+    modelSwitch,
     vault,
     ledger,
     secret,
-    queue: createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
+    queue,
     ...overrides,
   })
   asOwner(app, owner ?? (await signIn(overrides.db ?? db, 'owner')))
@@ -194,6 +204,7 @@ export async function testApp(
     gallery,
     engine,
     photos,
+    modelSwitch,
     vault,
     ledger,
     uploads,
@@ -218,7 +229,7 @@ export async function testApp(
     close: async () => {
       await app.close()
       await learner.close()
-      await gallery.close()
+      await models.close()
       await openedLedger.close()
       await database.close()
       await rm(folder, { recursive: true, force: true })

@@ -18,6 +18,7 @@ import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
+import { testSwitch } from './models.ts'
 
 /** Checks of one picture that arrive at once, one for each kiosk key. */
 export interface Race {
@@ -47,6 +48,7 @@ const gallery = await openGallery({
   threshold: config.FACE_RECOGNITION_THRESHOLD,
 })
 const photos = await openPhotoStore(join(dataDir, 'racer-photos'))
+const queue = createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
 const change = ledger.by(serverAuthor)
 const learner = createLearner({ db, vault, photos, gallery, change, engine, clock, log })
 const app = await buildApp({
@@ -59,10 +61,11 @@ const app = await buildApp({
   gallery,
   learner,
   photos,
+  modelSwitch: testSwitch({ db, vault, photos, ledger, clock, log, queue, models: undefined }),
   vault,
   ledger,
   secret: await loadSecret(undefined, dataDir),
-  queue: createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
+  queue,
 })
 process.on('message', async (race: Race | 'stop') => {
   if (race !== 'stop') return process.send!(await run(race))
