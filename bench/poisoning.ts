@@ -25,13 +25,14 @@ import {
   TEMPLATE_REPLACEMENT_DAYS,
 } from '../src/gallery/adapt.ts'
 import { byPhotos, guardTemplates } from '../src/gallery/drift.ts'
-import { type Candidate, type Gallery, MARGIN, openGallery, type Vote } from '../src/gallery/gallery.ts'
+import { type Candidate, type Gallery, openGallery, type Vote } from '../src/gallery/gallery.ts'
+import { MARGIN } from '../src/gallery/look-alikes.ts'
 import type { PhotoStore } from '../src/gallery/photo-store.ts'
 import { ADMIN_SLOT, sealTemplate } from '../src/gallery/templates.ts'
 import type { Change } from '../src/ledger/ledger.ts'
 import { createLogger } from '../src/shared/log.ts'
+import { seededRandom } from '../src/shared/seeded-random.ts'
 import { openVault, type Vault } from '../src/vault/vault.ts'
-import { seededRandom } from './metrics.ts'
 
 /** Somebody with photos: the first is enrolled, the second is what a kiosk sees of them. */
 export interface Person {

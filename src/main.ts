@@ -21,6 +21,7 @@ import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
 import { createLearner, releaseQuarantine } from './gallery/learn.ts'
+import { forgetChallenges } from './gallery/liveness-challenge.ts'
 import { modelLoader } from './gallery/model-loader.ts'
 import { createModelSwitch } from './gallery/model-switch.ts'
 import { useModels } from './gallery/models.ts'
@@ -192,6 +193,7 @@ export async function startServer(
       released = now
       const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
       await forgetExpired(db, clock.now())
+      await forgetChallenges(db, clock.now())
       await forgetFailures(db, clock.now())
       const forgotten = await applyRetention(db, ledger.by(serverAuthor), retention, clock.now())
       const erasures = await finishErasures(biometrics)

@@ -54,7 +54,9 @@ function sameFaceThroughout(
   const pairs = faces.flatMap((one, index) => faces.slice(index + 1).map((other) => ({ one, other })))
   if (pairs.length === 0)
     return { state: 'undecided', reason: 'too few pictures show a face', scores: verdict.scores }
-  const likeness = Math.min(...pairs.map(({ one, other }) => gallery.likeness(one.vector, other.vector)))
+  const likeness = Math.min(
+    ...pairs.map(({ one, other }) => gallery.likeness(one.pack, one.vector, other.vector)),
+  )
   const scores = { ...verdict.scores, likeness }
   if (likeness >= MIN_LIKENESS) return { ...verdict, scores }
   return { state: 'attack', reason: 'the face changed while it moved', scores }

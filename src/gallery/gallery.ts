@@ -104,8 +104,8 @@ export interface Gallery {
   verify(vote: Vote, employeeId: string): Candidate | undefined
   /** Each active template of a person by itself, in the order of their slots. */
   templatesOf(vote: Vote, employeeId: string): Candidate[]
-  /** How sure the pack is that two stored vectors are of one person, on the scale of `confidence`. */
-  likeness(one: Float32Array, other: Float32Array): number
+  /** How sure a pack is that two vectors that it made are of one person, on the scale of `confidence`. */
+  likeness(pack: string, one: Float32Array, other: Float32Array): number
   /** Reads one person's templates again. Awaited after every commit that changes them. */
   refresh(employeeId: string): Promise<void>
   /** Reads everybody again, and the newest calibration: after changes by another process that are too many to be told. */
@@ -275,7 +275,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     return surest(eachTemplate(from, fused, employeeId))
   }
 
-  function fusedOf({ mean }: State, vote: Vote): Float32Array {
+  function fusedOf({ mean }: State, vote: Omit<Vote, 'weight'>): Float32Array {
     if (vote.pack !== pack.name)
       throw new AppError('pack_changed', 'The face models are being changed. Send it again.', {
         retry_after_seconds: 1,
@@ -480,10 +480,10 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       const current = state
       return eachTemplate(current, fusedOf(current, vote), employeeId)
     },
-    likeness(one, other) {
-      const { mean } = state
-      const score = dot(fuse(pack.embedders, one, mean), fuse(pack.embedders, other, mean))
-      return confidenceOf(measured.raw, score)
+    likeness(of, one, other) {
+      const current = state
+      const [a, b] = [one, other].map((vector) => fusedOf(current, { pack: of, vector }))
+      return confidenceOf(measured.raw, dot(a, b))
     },
     refresh: (employeeId) => enqueue(() => reload(employeeId)),
     reload: () => enqueue(readNewest),

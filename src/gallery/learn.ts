@@ -170,7 +170,7 @@ async function learn(deps: DriftDeps, check: Learnable): Promise<Learning> {
       )
       const templateId = await insertLearnedTemplate(trx, key, {
         ...stored,
-        vector: learnedVector(engine.pack.embedders, parentVector, face.vector),
+        vector: learnedVector(deps.engine.pack.embedders, parentVector, face.vector),
         filename,
         slot: learning.slot,
         confidence: evidence.admin!.confidence,

@@ -9,7 +9,7 @@ const MIN_LIKENESS = 0.4
 export type Likeness = (others: readonly Float32Array[], one: Float32Array) => number
 
 export function likenessOf(gallery: Gallery, pack: Pack): Likeness {
-  return (others, one) => gallery.likeness(averageVectors(pack.embedders, [...others]), one)
+  return (others, one) => gallery.likeness(pack.name, averageVectors(pack.embedders, [...others]), one)
 }
 
 /**

@@ -65,7 +65,7 @@ describe.each(sources)('with %s', (_who, victims, read) => {
 
   /** Not those whom the photos themselves nearly take for the person: one stranger in three thousand. */
   const isFar = ([victim, other]: [Person, Person]) =>
-    other.vectors.every((vector) => company.gallery.likeness(vector, victim.vectors[0]!) < 0.6)
+    other.vectors.every((vector) => company.gallery.likeness('human-v1', vector, victim.vectors[0]!) < 0.6)
 
   const without = (name: string) => rails.find((one) => one.name === name)!
   const count = (results: Attempt[], of: (attempt: Attempt) => number) =>

@@ -78,7 +78,7 @@ describe('a learned template', () => {
     expect(vector).toEqual(averageVectors(running.engine.pack.embedders, parts))
     const photo = await send('GET', `/photos/${template!.sample_id}`)
     const again = await faceIn(running, photo.rawPayload)
-    expect(running.gallery.likeness(again.vector, check.face.vector)).toBe(1)
+    expect(running.gallery.likeness('human-v1', again.vector, check.face.vector)).toBe(1)
   })
 
   test('is not searched for a day, and then is, without a restart', async () => {
