@@ -431,6 +431,9 @@ const endsWith: Record<string, number> = {
   'POST /api/v1/devices/{device_id}/commands': 201,
   'POST /api/v1/attendance/manual': 201,
   'POST /api/v1/attendance/{id}/correct': 201,
+  // One person is too few to calibrate, and their calibration lowers nothing.
+  'POST /api/v1/recognition/calibration': 409,
+  'POST /api/v1/recognition/calibration/{id}/accept': 409,
   // Nobody is let in by a password, a link or a code that is made up.
   'POST /api/v1/auth/login': 401,
   'POST /api/v1/auth/password': 401,
@@ -486,6 +489,12 @@ describe('what those are answered who may call', () => {
     const { user } = await asOwner('POST', '/auth/users', { username: fresh('user'), role: 'viewer' })
     return { id: user.id }
   }
+  const calibration = () =>
+    company.db
+      .insertInto('calibrations')
+      .values({ pack: company.engine.pack.name, people: 10, mean: Buffer.alloc(4), is_sealed: true })
+      .returning('id')
+      .executeTakeFirstOrThrow()
   const site = async () => ({ site_id: (await asOwner('POST', '/sites', { name: fresh('Site') })).id })
   const punchOf = async () => ({ id: await recordPunch(company.db, 'ANN', 'GATE') })
   const sessionOf = ({ authorization = '' }: Headers) =>
@@ -507,6 +516,9 @@ describe('what those are answered who may call', () => {
       path: { id: (await asOwner('POST', '/auth/api-keys', { name: 'K', scopes: ['sites:read'] })).id },
     }),
     'POST /api/v1/sites': async () => ({ body: { name: fresh('Site') } }),
+    'GET /api/v1/recognition/calibration': async () => ({ path: await calibration() }),
+    'POST /api/v1/recognition/calibration/{id}/accept': async () => ({ path: await calibration() }),
+    'DELETE /api/v1/recognition/calibration/{id}/accept': async () => ({ path: await calibration() }),
     'PUT /api/v1/sites/{site_id}': async () => ({ path: await site(), body: { name: fresh('Site') } }),
     'PATCH /api/v1/sites/{site_id}': async () => ({ path: await site() }),
     'DELETE /api/v1/sites/{site_id}': async () => ({ path: await site() }),
