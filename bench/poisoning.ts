@@ -16,6 +16,7 @@ import { migrateToLatest } from '../src/database/migrate.ts'
 import type { Database } from '../src/database/tables.ts'
 import { unit } from '../src/face/embed.ts'
 import { startEngine } from '../src/face/engine.ts'
+import { humanV1 } from '../src/face/packs/human-v1.ts'
 import type { Pack } from '../src/face/packs/pack.ts'
 import {
   DAY_MS,
@@ -210,7 +211,9 @@ export async function foundCompany(
       const accepted = other.vectors.filter((vector) => isTakenFor(victim, vector)).length
       const nearer = (await learnedOf(victim.id)).filter(({ slot }) => {
         const vector = held.get(slot)!
-        return gallery.likeness(vector, other.vectors[0]!) >= gallery.likeness(vector, photo)
+        return (
+          gallery.likeness(pack.name, vector, other.vectors[0]!) >= gallery.likeness(pack.name, vector, photo)
+        )
       }).length
       await db.deleteFrom('face_templates').where('created_from', '=', 'ATTENDANCE').execute()
       await gallery.refresh(victim.id)
@@ -268,11 +271,13 @@ export async function readPeople(folder: string, most: number): Promise<{ people
  */
 export function pairsOf(company: Company, people: readonly Person[], count: number): [Person, Person][] {
   const random = seededRandom(1)
-  const knows = ({ vectors: [photo, probe] }: Person) => company.gallery.likeness(photo!, probe!)
+  const knows = ({ vectors: [photo, probe] }: Person) =>
+    company.gallery.likeness(humanV1.name, photo!, probe!)
   const victims = [...people].sort((one, other) => knows(other) - knows(one)).slice(0, count)
   return victims.flatMap((victim): [Person, Person][] => {
     const others = people.filter((other) => other !== victim)
-    const likeness = (other: Person) => company.gallery.likeness(victim.vectors[0]!, other.vectors[0]!)
+    const likeness = (other: Person) =>
+      company.gallery.likeness(humanV1.name, victim.vectors[0]!, other.vectors[0]!)
     const alike = others.reduce((best, other) => (likeness(other) > likeness(best) ? other : best))
     return [
       [victim, alike],

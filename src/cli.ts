@@ -11,7 +11,9 @@ import type { Database } from './database/tables.ts'
 import { runDemo } from './demo.ts'
 import { findPack, minifasnet, packs } from './face/packs/catalogue.ts'
 import { humanV1 } from './face/packs/human-v1.ts'
+import { measuredOf } from './face/packs/measured.ts'
 import type { Installable } from './face/packs/pack.ts'
+import { activePack } from './gallery/active-pack.ts'
 import { describeCalibration, viewCalibration } from './gallery/calibration-view.ts'
 import { openGallery } from './gallery/gallery.ts'
 import { openKeys } from './keys.ts'
@@ -312,16 +314,18 @@ program
   )
   .action(() =>
     withLedger(async (db, ledger, vault) => {
-      const { FACE_RECOGNITION_THRESHOLD: configured } = loadConfig()
+      const { FACE_RECOGNITION_THRESHOLD: configured, MODEL_PATH } = loadConfig()
       const log = createLogger({ level: 'error' })
       const change = ledger.by(cliAuthor)
-      const deps = { db, vault, pack: humanV1, clock: systemClock, log, threshold: configured }
+      const inUse = findPack(await activePack(db)) ?? humanV1
+      const pack = { ...inUse, measured: measuredOf(inUse, MODEL_PATH) ?? null }
+      const deps = { db, vault, pack, clock: systemClock, log, threshold: configured }
       const gallery = await openGallery({ ...deps, change })
       try {
         tell(`comparing ${gallery.people} people`)
         await gallery.calibrate(change)
         const at = { configured, people: gallery.people }
-        const calibration = await viewCalibration(db, humanV1.name, at, () => true)
+        const calibration = await viewCalibration(db, pack.name, at, () => true)
         if (calibration) console.log(describeCalibration(calibration))
       } finally {
         await gallery.close()

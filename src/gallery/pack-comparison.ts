@@ -139,7 +139,7 @@ async function leaveOneOut(
   if (others.length > 0)
     ranked.push({
       employeeId: sample.employee_id,
-      confidence: gallery.likeness(averageVectors(pack.embedders, others), probe.vector),
+      confidence: gallery.likeness(pack.name, averageVectors(pack.embedders, others), probe.vector),
     })
   const [best, second] = ranked.sort((one, other) => other.confidence - one.confidence)
   if (!best || best.confidence < threshold) return undefined
