@@ -243,7 +243,7 @@ models
     attempt(async () => {
       const { MODEL_PATH } = loadConfig()
       const installed = () =>
-        [...packs, minifasnet].filter((what) => stateOf(what, MODEL_PATH) !== 'not installed')
+        [...packs, minifasnet].filter((what) => ['installed', 'damaged'].includes(stateOf(what, MODEL_PATH)))
       for (const what of name === undefined ? installed() : [installable(name)])
         for (const { path, fault } of verifyModels(what, MODEL_PATH)) {
           console.log(`${fault ? 'FAULT' : 'OK   '} ${what.name} ${path}${fault ? ` ${fault}` : ''}`)

@@ -25,12 +25,17 @@ export function verifyModels({ files }: Installable, modelPath: string): FileSta
   })
 }
 
-/** What is to be said of a pack in a list. */
-export function stateOf(what: Installable, modelPath: string): 'installed' | 'damaged' | 'not installed' {
+/** What is to be said of a pack in a list; 'incomplete' may be one that shares a file with another. */
+export function stateOf(
+  what: Installable,
+  modelPath: string,
+): 'installed' | 'damaged' | 'incomplete' | 'not installed' {
   const states = verifyModels(what, modelPath)
-  if (states.every(({ fault }) => fault === undefined)) return 'installed'
+  const wrong = states.filter(({ fault }) => fault !== undefined)
+  if (wrong.length === 0) return 'installed'
+  if (wrong.some(({ path }) => existsSync(path))) return 'damaged'
   const own = Object.values(what.files).filter(({ source }) => source.kind !== 'npm')
-  return own.some((file) => existsSync(placeOf(file, modelPath))) ? 'damaged' : 'not installed'
+  return own.some((file) => existsSync(placeOf(file, modelPath))) ? 'incomplete' : 'not installed'
 }
 
 export interface Installation {

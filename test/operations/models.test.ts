@@ -179,6 +179,13 @@ describe('a download', () => {
   })
 })
 
+test('a pack of which another one has brought a file is incomplete', () => {
+  const missing = file('b.onnx', content, { kind: 'hand' })
+  const { net } = onePack().files
+  writeFileSync(join(modelPath, 'net.onnx'), content)
+  expect(stateOf(pack({ net: net!, missing }), modelPath)).toBe('incomplete')
+})
+
 describe('a ZIP', () => {
   const other = Buffer.from('another network')
 
