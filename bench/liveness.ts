@@ -26,7 +26,7 @@ import { framesOf, type Person, readPeople } from './heads/person.ts'
 import { agreement, type Rate, rateOf } from './heads/rates.ts'
 import { bursts, challenges, type Kind } from './heads/sequences.ts'
 
-/** With 20 people in each half a rate of 0 is known to 16%, and the run takes under three minutes of one core. */
+/** With 20 people in each half a rate of 0 is known to 16%, and the run takes some three minutes of one core. */
 const PEOPLE = 40
 /** Poses at which it is checked that the mesh follows a rendered head, in degrees. */
 const poses = [
