@@ -46,7 +46,12 @@ export function syntheticPack(decadesPerDecade = 1): Pack {
     description: 'Random directions.',
     licence: { name: 'none', mustBeAccepted: false },
     files: {},
-    detector: { kind: 'blazeface', network: { file: 'none', format: 'dlib-resnet' }, sidePx: 0, clearScore: 0 },
+    detector: {
+      kind: 'blazeface',
+      network: { file: 'none', format: 'dlib-resnet' },
+      sidePx: 0,
+      clearScore: 0,
+    },
     points: 'mesh',
     pad: [],
     embedders: [
