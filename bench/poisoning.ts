@@ -14,12 +14,15 @@ import { parseArgs } from 'node:util'
 import { openDatabase } from '../src/database/connect.ts'
 import { migrateToLatest } from '../src/database/migrate.ts'
 import type { Database } from '../src/database/tables.ts'
-import { unit } from '../src/face/embed.ts'
+import { centringMean, fuse, unit } from '../src/face/embed.ts'
 import { startEngine } from '../src/face/engine.ts'
 import { humanV1 } from '../src/face/packs/human-v1.ts'
+import { requireMeasured } from '../src/face/packs/measured.ts'
 import type { Pack } from '../src/face/packs/pack.ts'
+import { confidenceOf } from '../src/face/score-table.ts'
 import {
   DAY_MS,
+  LEARNED_SLOTS,
   type LearningRules,
   learnedVector,
   mayLearn,
@@ -232,7 +235,12 @@ const surest = (candidates: Candidate[]) =>
   candidates.reduce((one, other) => (other.score > one.score ? other : one))
 
 /** A face between two: what the networks make of it lies on the line between what they make of the two. */
-function morph({ embedders }: Pack, one: Float32Array, other: Float32Array, mix: number): Float32Array {
+function morph(
+  { embedders }: Pick<Pack, 'embedders'>,
+  one: Float32Array,
+  other: Float32Array,
+  mix: number,
+): Float32Array {
   const vector = one.map((value, i) => (1 - mix) * value + mix * other[i]!)
   let from = 0
   for (const { dimension } of embedders) {
@@ -302,6 +310,64 @@ export async function attempts(
   return results
 }
 
+/** How much of a face to learn: what it brings the person themself, and how many strangers it lets in. */
+export function reportShares(pack: Pack, people: readonly Person[]): void {
+  const { embedders } = pack
+  const { raw } = requireMeasured(pack)
+  const mean = centringMean(
+    embedders,
+    people.map(({ vectors }) => vectors[0]!),
+  )
+  const fused = (vector: Float32Array) => fuse(embedders, vector, mean)
+  const confidence = (one: Float32Array, other: Float32Array) =>
+    confidenceOf(
+      raw,
+      one.reduce((sum, value, i) => sum + value * other[i]!, 0),
+    )
+  const [threshold, learning] = [0.65, 0.85]
+  const faces = people.map(({ vectors }) => vectors.map(fused))
+  console.log('| share of the new face | further photos recognised | strangers who pass in the end |')
+  console.log('|---|---|---|')
+  for (const share of [0, 0.15, 0.2, 0.25, 0.33, 0.5, 1]) {
+    const own = { tried: 0, passed: 0 }
+    const strangers = { tried: 0, passed: 0 }
+    const learnedOf = (photo: Float32Array, face: Float32Array) =>
+      fused(morph({ embedders }, photo, face, share))
+    for (const [i, { vectors }] of people.entries()) {
+      const photo = faces[i]![0]!
+      for (const [k, probe] of faces[i]!.entries()) {
+        if (k === 0 || confidence(photo, probe) < learning) continue
+        const learned = learnedOf(vectors[0]!, vectors[k]!)
+        for (const [m, third] of faces[i]!.entries()) {
+          if (m === 0 || m === k) continue
+          own.tried++
+          if (Math.max(confidence(photo, third), confidence(learned, third)) >= threshold) own.passed++
+        }
+      }
+      if (confidence(photo, faces[i]![1]!) < learning) continue
+      for (const [j, other] of people.entries()) {
+        if (i === j) continue
+        const steps = mixes.map((mix) => morph({ embedders }, vectors[1]!, other.vectors[0]!, mix))
+        const learned = steps
+          .filter((face) => confidence(photo, fused(face)) >= learning)
+          .slice(-LEARNED_SLOTS.length)
+          .map((face) => learnedOf(vectors[0]!, face))
+        strangers.tried++
+        const passes = faces[j]!.some((face) =>
+          [photo, ...learned].some((template) => confidence(template, face) >= threshold),
+        )
+        if (passes) strangers.passed++
+      }
+    }
+    const cells = [
+      `${100 * share}%`,
+      `${own.passed} of ${own.tried}`,
+      `${strangers.passed} of ${strangers.tried}`,
+    ]
+    console.log(`| ${cells.join(' | ')} |`)
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -311,7 +377,9 @@ async function main(): Promise<void> {
     },
   })
   if (!values.faces) throw new Error('Say where the photos are: npx tsx bench/poisoning.ts --faces DIR')
-  const { people, pack } = await readPeople(values.faces, Number(values.people))
+  const { people: all, pack } = await readPeople(values.faces, Number.POSITIVE_INFINITY)
+  reportShares(pack, all)
+  const people = all.slice(0, Number(values.people))
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-poisoning-'))
   const database = await openDatabase({ dataDir: folder, log: createLogger({ level: 'silent' }) })
   await migrateToLatest(database.db)

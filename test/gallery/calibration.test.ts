@@ -358,14 +358,14 @@ describe('a gallery of a pack without a centred part', () => {
     const [row] = await calibrations()
     expect(await meanOf(row)).toHaveLength(0)
     const probe = face(7001, people[3].vectors[0])
-    const found = growing.identify(probe, 1)
+    const found = growing.identify([vote(probe)], 1)
     expect(found).toMatchObject({ calibrationId: row.id, candidates: [{ employeeId: 'P004' }] })
     const [one, other] = [probe, people[3].vectors[0]].map((v) =>
       fuse(plain.embedders, v, new Float32Array()),
     )
     expect(found.candidates[0].rawScore).toBeCloseTo(dot(one, other), 5)
     await growing.close()
-    expect((await open(db, plain)).identify(probe, 1)).toEqual(found)
+    expect((await open(db, plain)).identify([vote(probe)], 1)).toEqual(found)
   })
 
   test('does not open where nobody has measured what its scores mean', async () => {
