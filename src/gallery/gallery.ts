@@ -5,7 +5,7 @@ import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
 import { requireMeasured } from '../face/packs/measured.ts'
 import type { Pack } from '../face/packs/pack.ts'
 import type { Face } from '../face/pipeline.ts'
-import { confidenceOf, minusLog10Fmr } from '../face/score-table.ts'
+import { confidenceOf, minusLog10Fmr, scoreAt } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
 import type { Change } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -143,6 +143,14 @@ interface GalleryDeps {
   threshold: number
 }
 
+/**
+ * How far a learned template may lift a person above what their photos say: .05 of confidence. What is learned follows a
+ * face that changes slowly, and must not become somebody else's face step by step (docs/ACCURACY.md).
+ */
+const LIFT_DECADES = 0.5
+/** Candidates that are looked at beyond those asked for. */
+const SPARE = 5
+
 /** HIGH and LEARNING: so far above the threshold in force, and never below these. */
 const HIGH = { above: 0.05, atLeast: 0.75 }
 const LEARNING = { above: 0.1, atLeast: 0.85 }
@@ -270,9 +278,15 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     })
   }
 
-  /** A person by the best of their templates. */
+  /** A person by the best of their templates; a learned one counts for a little more than the photos say, and no more. */
   function bestOf(from: State, fused: Float32Array, employeeId: string): Candidate {
-    return surest(eachTemplate(from, fused, employeeId))
+    const each = eachTemplate(from, fused, employeeId)
+    const best = surest(each)
+    const photos = each.find(({ slot }) => slot === ADMIN_SLOT)
+    if (!photos || best.minusLog10Fmr <= photos.minusLog10Fmr + LIFT_DECADES) return best
+    const table = from.cohort ? measured.normalised : measured.raw
+    const score = scoreAt(table, photos.minusLog10Fmr + LIFT_DECADES)
+    return { ...best, score, ...meaningOf(from, score) }
   }
 
   function fusedOf({ mean }: State, vote: Omit<Vote, 'weight'>): Float32Array {
@@ -285,13 +299,18 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
 
   /** The people whom one frame resembles most, best first. */
   function rank(from: State, fused: Float32Array, top: number): Candidate[] {
-    const found = from.matrix.people === 0 ? [] : from.matrix.search(probeRow(fused), top)
+    // A few more than asked for: whom a learned template ranks too high makes room for others.
+    const found = from.matrix.people === 0 ? [] : from.matrix.search(probeRow(fused), top + SPARE)
     const ranked = new Set(found.map(({ key }) => key))
     // The search takes everybody's cohort for the same. Left out of it, its members most alike rank higher: only they.
     const members = from.cohort ? from.cohort.search(fused, COHORT_TOP) : []
     const others = members.filter(({ key }) => !ranked.has(key) && from.matrix.has(key))
     return [
-      ...found.map((match) => candidate(from, fused, match.key, match.templateIndex, match.score)),
+      ...found.map(({ key, templateIndex, score }) =>
+        from.people.get(key)!.templates[templateIndex].slot === ADMIN_SLOT
+          ? candidate(from, fused, key, templateIndex, score)
+          : bestOf(from, fused, key),
+      ),
       ...others.map(({ key }) => bestOf(from, fused, key)),
     ]
       .sort((one, other) => other.score - one.score)

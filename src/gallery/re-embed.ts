@@ -6,6 +6,7 @@ import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Vault } from '../vault/vault.ts'
 import { holdPack } from './active-pack.ts'
+import { learnedVector } from './adapt.ts'
 import { enrollableFace, rebuildTemplate } from './enrol.ts'
 import { findKey, opening, readPhoto } from './person-key.ts'
 import type { PhotoStore } from './photo-store.ts'
@@ -16,6 +17,7 @@ import {
   findPerson,
   listSamples,
   openSample,
+  openTemplate,
   sealTemplate,
   upsertSampleVector,
 } from './templates.ts'
@@ -319,7 +321,7 @@ async function makeAdminTemplate(
 }
 
 async function makeLearnedTemplate(
-  { clock }: ReEmbedDeps,
+  { clock, engine }: ReEmbedDeps,
   trx: DatabaseTransaction,
   key: Buffer,
   { from_pack, to_pack }: PackChange,
@@ -348,12 +350,18 @@ async function makeLearnedTemplate(
   const parent = await trx
     .selectFrom('face_templates')
     .innerJoin('face_templates as old', 'old.image_id', 'face_templates.image_id')
-    .select('face_templates.id')
+    .select(['face_templates.id', 'face_templates.embedding_vector'])
     .where('old.id', '=', old.parent_id)
     .where('face_templates.employee_id', '=', employeeId)
     .where('face_templates.pack', '=', to_pack)
     .executeTakeFirst()
-  const vector = opening(employeeId, () => openSample(key, sealed, { employeeId, sampleId, pack: to_pack }))
+  const face = opening(employeeId, () => openSample(key, sealed, { employeeId, sampleId, pack: to_pack }))
+  const parentVector =
+    parent &&
+    opening(employeeId, () =>
+      openTemplate(key, parent.embedding_vector, { employeeId, slot: ADMIN_SLOT, pack: to_pack }),
+    )
+  const vector = parentVector ? learnedVector(engine.pack.embedders, parentVector, face) : face
   const values = {
     ...old,
     pack: to_pack,
