@@ -188,6 +188,7 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/attendance/check',
     'POST /api/v1/attendance/upload',
     'POST /api/v1/attendance/batch',
+    'POST /api/v1/recognition/liveness/challenge',
   ],
   'devices:read': [
     'GET /api/v1/devices',
