@@ -1,6 +1,7 @@
 import sharp from 'sharp'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { activePack } from '../../src/gallery/active-pack.ts'
+import { learnedVector } from '../../src/gallery/adapt.ts'
 import { findKey } from '../../src/gallery/person-key.ts'
 import { openTemplate, sealTemplate, upsertSampleVector } from '../../src/gallery/templates.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
@@ -58,7 +59,7 @@ async function learn({ db, vault, photos, engine, clock }: TestApp, employeeId: 
     .toBuffer()
   const analysis = await engine.analyse(jpeg)
   if (analysis.kind !== 'face') throw new Error('the portrait shows a face')
-  const { vector, pack } = analysis.face
+  const { vector: face, pack } = analysis.face
   const shared = { employee_id: employeeId, filename: 'door.jpg', file_path: await photos.save(jpeg, key) }
   const sample = await db
     .insertInto('samples')
@@ -76,12 +77,14 @@ async function learn({ db, vault, photos, engine, clock }: TestApp, employeeId: 
     .executeTakeFirstOrThrow()
   await db
     .transaction()
-    .execute((trx) => upsertSampleVector(trx, key, { employeeId, sampleId: sample.id, pack, vector }))
+    .execute((trx) => upsertSampleVector(trx, key, { employeeId, sampleId: sample.id, pack, vector: face }))
   const parent = await db
     .selectFrom('face_templates')
-    .select('id')
+    .select(['id', 'embedding_vector'])
     .where('employee_id', '=', employeeId)
     .executeTakeFirstOrThrow()
+  const ofPhotos = openTemplate(key, parent.embedding_vector, { employeeId, slot: 1, pack })
+  const vector = learnedVector(engine.pack.embedders, ofPhotos, face)
   const facts = {
     active_from: new Date(clock.now().getTime() + 86_400_000),
     is_suspended: true,
