@@ -144,8 +144,9 @@ interface GalleryDeps {
 }
 
 /**
- * How far a learned template may lift a person above what their photos say: .05 of confidence. What is learned follows a
- * face that changes slowly, and must not become somebody else's face step by step (docs/ACCURACY.md).
+ * How far a learned template may lift a person above what their photos say: .025 of confidence. What is learned follows a
+ * face that changes slowly, and must not become somebody else's face step by step: with .05 one of 16 strangers whom
+ * templates were led to was let in, with this none (docs/ACCURACY.md).
  */
 const LIFT_DECADES = 0.25
 /** Candidates that are looked at beyond those asked for. */

@@ -72,13 +72,12 @@ describe.each(sources)('with %s', (_who, victims, read) => {
     results.reduce((sum, one) => sum + of(one), 0)
 
   test.each([true, false])(
-    'ten steps towards somebody else end nearer to the person (enrolled, and then nobody is accepted: %s)',
+    'ten steps towards somebody else (enrolled: %s) let nobody in, and end nearer to the person',
     async (isEnrolled) => {
       const tried = isEnrolled ? pairs : pairs.filter(isFar)
       expect(tried.length).toBeGreaterThan(3)
       const results = await attempts(company, tried, without('all rules'), isEnrolled)
-      // A stranger is kept from it by the photos alone: see docs/ACCURACY.md for how many are let in.
-      if (isEnrolled) expect(count(results, ({ accepted }) => accepted)).toBe(0)
+      expect(count(results, ({ accepted }) => accepted)).toBe(0)
       expect(count(results, ({ nearer }) => nearer)).toBe(0)
       // It was tried: some of the first steps are learned, and the last ones never.
       expect(count(results, ({ learned }) => learned.length)).toBeGreaterThan(0)
@@ -87,9 +86,8 @@ describe.each(sources)('with %s', (_who, victims, read) => {
     600_000,
   )
 
-  test('without the rules they lead to the other person: the test can fail', async () => {
+  test('without the rules templates become the other person's: the test can fail', async () => {
     const results = await attempts(company, pairs, without('none of them'), false)
-    expect(count(results, ({ accepted }) => accepted)).toBeGreaterThan(0)
     expect(count(results, ({ nearer }) => nearer)).toBeGreaterThan(0)
     expect(Math.max(...results.flatMap(({ learned }) => learned))).toBe(1)
   }, 600_000)
