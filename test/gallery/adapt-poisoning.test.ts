@@ -86,7 +86,7 @@ describe.each(sources)('with %s', (_who, victims, read) => {
     600_000,
   )
 
-  test('without the rules templates become the other person's: the test can fail', async () => {
+  test('without the rules templates become those of the other person: the test can fail', async () => {
     const results = await attempts(company, pairs, without('none of them'), false)
     expect(count(results, ({ nearer }) => nearer)).toBeGreaterThan(0)
     expect(Math.max(...results.flatMap(({ learned }) => learned))).toBe(1)
