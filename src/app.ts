@@ -24,6 +24,7 @@ import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
+import { livenessRoutes } from './gallery/liveness-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
@@ -153,6 +154,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         maxPhotoBytes: config.MAX_UPLOAD_SIZE,
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
+      livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,

@@ -193,6 +193,7 @@ export const answerExamples: Record<string, unknown> = {
     config: null,
     config_version: 0,
     direction: 'AUTO',
+    pad_policy: null,
     site_id: 1,
     state: 'offline',
     paired: false,

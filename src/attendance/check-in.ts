@@ -1,16 +1,21 @@
 import { requireNetwork } from '../access/guard.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
-import type { Analysis } from '../face/pipeline.ts'
+import { digestOf } from '../face/packs/digest.ts'
+import type { Action } from '../face/pad/challenge.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
-import type { Gallery, Identification } from '../gallery/gallery.ts'
+import { type Candidate, type Gallery, type Identification, MARGIN } from '../gallery/gallery.ts'
+import { takeChallenge } from '../gallery/liveness-challenge.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { invalidField } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
-import { type Decision, decide, type Liveness, type PadPolicy, type PunchType, type Rules } from './decide.ts'
+import { type Decision, decide, type Evidence, type PadPolicy, type PunchType, type Rules } from './decide.ts'
+import type { DecisionRecord } from './decision-record.ts'
+import { judgeLiveness, type LivenessFound } from './liveness.ts'
+import { bestFace, kindOf, type Looked, lookAt, votesOf } from './look.ts'
 import { type PictureDeps, savePicture, toKeptJpeg } from './pictures.ts'
 import {
   type Answer,
@@ -37,17 +42,25 @@ export interface CheckInDeps extends PictureDeps {
   log: Logger
   /** IANA zone that decides which day a punch belongs to, where the kiosk's site has none of its own. */
   timeZone: string
+  /** Where the kiosk has none of its own. */
   padPolicy: PadPolicy
   duplicateWindowMs: number
 }
 
 export interface CheckRequest {
-  image: Uint8Array
+  /** 1 to MAX_FRAMES pictures, in the order in which they were taken. */
+  images: readonly Uint8Array[]
+  /** When each was taken, in milliseconds since the first. */
+  frameMs?: readonly number[]
   deviceId: string
   /** Where a kiosk calls from; undefined for people and programs, who may from anywhere. */
   address: string | undefined
   /** Undefined leaves it to the kiosk's direction. */
   requested: PunchType | 'AUTO' | undefined
+  /** The nonce of the challenge that the pictures answer. */
+  challenge?: string
+  /** Who the person says to be. */
+  claimed?: string
   /** When the picture was taken, by the client's clock; undefined means now. */
   capturedAt?: Date
   /** The client's name for this event, and a hash of all that it sent with it. */
@@ -62,8 +75,6 @@ export interface CheckResult {
   replayed: boolean
 }
 
-/** Half a decade of false matches between the best two people. */
-export const MARGIN = 0.05
 /** How many of the people most alike are kept in a decision record. */
 const CANDIDATES = 5
 
@@ -72,29 +83,31 @@ const MAX_AGE_MS = 7 * 24 * 3_600_000
 /** How far a client's clock may be ahead. */
 export const MAX_AHEAD_MS = 5 * 60_000
 
-/** Nothing is looked for yet, and so nothing ever passes. */
-const LIVENESS: Liveness = 'unavailable'
-
 /**
- * One check-in, from the picture to the punch on disk. Resolves to the answer; rejects with an AppError when the kiosk
- * is unknown, the picture cannot be judged or the server is too busy. Then nothing is stored, but for the refusal
- * itself where the client gave an idempotency key.
+ * One check-in, from the pictures to the punch on disk. Resolves to the answer; rejects with an AppError when the kiosk
+ * is unknown, its challenge is not valid, the pictures cannot be judged or the server is too busy. No punch is stored
+ * then, and a decision only where a picture was looked at.
  */
 export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise<CheckResult> {
   const { db, clock } = deps
   const now = clock.now()
   const { idempotency, capturedAt } = request
-  const { remembered, keepPictures } = await admit(db, request)
-  if (remembered) return replayed(remembered, request)
+  const kiosk = await admit(db, request)
+  if (kiosk.remembered) return replayed(kiosk.remembered, request)
   if (capturedAt) requireRecent(capturedAt, now)
   try {
+    const steps =
+      request.challenge === undefined
+        ? undefined
+        : await takeChallenge(db, request.deviceId, request.challenge, now)
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
-    const { analysis, jpeg } = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
-      const analysis = await deps.engine.analyse(request.image)
-      const jpeg = keepPictures && analysis.kind === 'face' ? await toKeptJpeg(request.image) : undefined
-      return { analysis, jpeg }
+    const { looked, jpeg } = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
+      const looked = await lookAt(deps.engine, request.images, request.frameMs, steps !== undefined)
+      const shown = request.images[looked.embedded[0]?.frame ?? 0]
+      const jpeg = kiosk.keepPictures ? await toKeptJpeg(shown) : undefined
+      return { looked, jpeg }
     })
-    return await decideAndStore(deps, request, analysis, jpeg, now)
+    return await decideAndStore(deps, request, { looked, steps, jpeg, kiosk, now })
   } catch (error) {
     if (idempotency && error instanceof AppError && error.status < 500)
       await rememberRefusal(deps, request.deviceId, idempotency, error, now)
@@ -133,51 +146,68 @@ function replayed({ requestHash, answer }: Remembered, { idempotency }: CheckReq
   throw new AppError(answer.body.code, answer.body.message, answer.body.details)
 }
 
+/** What was seen, before anything is decided. */
+interface Sight {
+  looked: Looked
+  /** What the kiosk was asked to have done, where the pictures answer a challenge. */
+  steps: Action[] | undefined
+  /** The picture, where it is kept. */
+  jpeg: Uint8Array | undefined
+  /** As it was when the pictures came. */
+  kiosk: Kiosk
+  now: Date
+}
+
 async function decideAndStore(
   deps: CheckInDeps,
   request: CheckRequest,
-  analysis: Analysis,
-  /** The picture, where it is kept. */
-  jpeg: Uint8Array | undefined,
-  now: Date,
+  { looked, steps, jpeg, kiosk: before, now }: Sight,
 ): Promise<CheckResult> {
   const at = request.capturedAt ?? now
-  const face = analysis.kind === 'face' ? analysis.face : undefined
-  const found = face && deps.gallery.identify(face.vector, CANDIDATES)
+  const votes = votesOf(looked)
+  const found =
+    votes.length === 0
+      ? undefined
+      : deps.gallery.identify(
+          votes.map(({ vote }) => vote),
+          CANDIDATES,
+        )
   const rules: Rules = {
     threshold: found?.threshold ?? 1,
-    margin: MARGIN,
     minQuality: MIN_COMPARED_QUALITY,
-    padPolicy: deps.padPolicy,
+    padPolicy: before.padPolicy ?? deps.padPolicy,
     duplicateWindowMs: deps.duplicateWindowMs,
   }
-  const evidence = {
-    picture: face
-      ? { kind: 'face' as const, quality: face.quality.score }
-      : { kind: analysis.kind as 'no_face' },
-    liveness: LIVENESS,
+  const trust = { policy: rules.padPolicy, modelIsEnough: before.padModelEnough }
+  const pad = judgeLiveness(looked, steps, deps.gallery, trust)
+  const evidence: Evidence = {
+    picture: pictureOf(looked),
+    liveness: pad.state,
     candidates: found?.candidates ?? [],
+    dissent: found?.dissent ?? false,
+    claimed: request.claimed,
     candidateIsActive: true,
     // What a kiosk is for decides only about people, and only once it is known which kiosk it is.
     requested: request.requested ?? 'IN',
     now: at,
   }
   const first = decide(evidence, rules)
-  // What cannot be compared leaves nothing behind.
-  refuse(first, analysis)
   const shown = first.outcome === 'identified' ? first.employeeId : undefined
   const picture = jpeg && (await keepPicture(deps, jpeg, shown))
   try {
-    const result = await decideInTurn()
-    if (picture !== undefined && result.replayed) await deps.photos.remove([picture])
-    return result
+    const ending = await decideInTurn()
+    if (picture !== undefined && 'replayed' in ending && ending.replayed) await deps.photos.remove([picture])
+    if (ending instanceof AppError) throw ending
+    return ending
   } catch (error) {
     // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
-    if (picture !== undefined && error instanceof AppError) await deps.photos.remove([picture])
+    if (picture !== undefined && error instanceof AppError && !('decision_id' in error.details))
+      await deps.photos.remove([picture])
     throw error
   }
 
-  async function decideInTurn(): Promise<CheckResult> {
+  /** Resolves to the answer, or to the refusal that was written down: its row must be committed before it is thrown. */
+  async function decideInTurn(): Promise<CheckResult | AppError> {
     return deps.ledger.punches(async (trx) => {
       // Of two requests with one key the second waits here, and finds what the first was answered.
       if (request.idempotency) await lockKey(trx, request.deviceId, request.idempotency.key)
@@ -186,25 +216,19 @@ async function decideAndStore(
       if (kiosk.remembered) return replayed(kiosk.remembered, request)
       const requested = request.requested ?? (kiosk.direction === 'AUTO' ? 'IN' : kiosk.direction)
       const timeZone = kiosk.timeZone ?? deps.timeZone
-      const best = first.outcome === 'identified' ? found?.candidates[0] : undefined
+      const best = shown === undefined ? undefined : found?.candidates.find((one) => one.employeeId === shown)
       const person = best && (await lockActivePerson(trx, best.employeeId))
       const last =
         person && (await lastPunch(trx, best.employeeId, requested, at, timeZone, deps.duplicateWindowMs))
       const decision = best
         ? decide({ ...evidence, requested, candidateIsActive: person !== undefined, lastPunch: last }, rules)
         : first
+      const refusal = refusalOf(decision, looked)
       const conclusion = {
-        analysis,
-        found: found!,
-        rules,
-        decision,
-        last,
-        requested,
-        timeZone,
-        at,
-        now,
-        picture,
+        ...{ looked, votes, pad, found, best, rules, decision, refusal, last },
+        ...{ requested, timeZone, at, now, picture },
       }
+      if (refusal) return storeRefusal(trx, deps, request, refusal, conclusion)
       const answer = await store(trx, deps, request, conclusion)
       if (request.idempotency) {
         const { key, requestHash } = request.idempotency
@@ -214,6 +238,11 @@ async function decideAndStore(
       return { answer, replayed: false }
     })
   }
+}
+
+function pictureOf(looked: Looked): Evidence['picture'] {
+  const kind = kindOf(looked)
+  return kind === 'face' ? { kind, quality: bestFace(looked)!.quality.score } : { kind }
 }
 
 /** A person's time counts, whatever becomes of the picture: what cannot be written is logged. */
@@ -230,10 +259,15 @@ async function keepPicture(
   }
 }
 
-function refuse(decision: Decision, analysis: Analysis): void {
-  if (analysis.kind === 'no_face') throw noFace()
-  if (analysis.kind === 'several_faces') throw severalFaces(analysis.count)
-  if (decision.outcome === 'poor_quality') throw poorQuality(analysis.face.quality, MIN_COMPARED_QUALITY)
+/** What is answered where nothing could be compared. */
+function refusalOf({ outcome }: Decision, looked: Looked): AppError | undefined {
+  if (outcome === 'no_face') return noFace()
+  if (outcome === 'several_faces') {
+    const several = looked.frames.find((frame) => frame.kind === 'several_faces')
+    return severalFaces(several?.kind === 'several_faces' ? several.count : 2)
+  }
+  if (outcome === 'poor_quality') return poorQuality(bestFace(looked)!.quality, MIN_COMPARED_QUALITY)
+  return undefined
 }
 
 /** Not what the request was answered for good: the key's first answer stands, and a kiosk may come back. */
@@ -265,10 +299,16 @@ async function rememberRefusal(
 }
 
 interface Conclusion {
-  analysis: Analysis
-  found: Identification
+  looked: Looked
+  votes: ReturnType<typeof votesOf>
+  pad: LivenessFound
+  /** Undefined where nothing could be compared. */
+  found: Identification | undefined
+  /** Who was recognised. */
+  best: Candidate | undefined
   rules: Rules
   decision: Decision
+  refusal: AppError | undefined
   last: Punch | undefined
   requested: PunchType | 'AUTO'
   /** Of the kiosk's site. */
@@ -280,6 +320,40 @@ interface Conclusion {
   picture: string | undefined
 }
 
+function decisionOf(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): NewDecision {
+  const { found, best, decision, picture, now } = conclusion
+  return {
+    deviceId: request.deviceId,
+    outcome: decision.outcome,
+    employeeId: 'employeeId' in decision ? decision.employeeId : null,
+    confidence: (best ?? found?.candidates[0])?.confidence ?? null,
+    pack: bestFace(conclusion.looked)?.pack ?? deps.engine.pack.name,
+    calibrationId: found?.calibrationId ?? null,
+    duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
+    record: describe(deps, request, conclusion),
+    picture,
+    now,
+  }
+}
+
+/** Writes down that there was nothing to compare. Resolves to the refusal, with the number of its decision. */
+async function storeRefusal(
+  trx: DatabaseTransaction,
+  deps: CheckInDeps,
+  request: CheckRequest,
+  { code, message, details }: AppError,
+  conclusion: Conclusion,
+): Promise<AppError> {
+  const decision_id = await insertDecision(trx, decisionOf(deps, request, conclusion))
+  const body = { code, message, details: { ...details, decision_id } }
+  if (request.idempotency) {
+    const { key, requestHash } = request.idempotency
+    const refused = { requestHash, answer: { status: 'refused' as const, body } }
+    await remember(trx, request.deviceId, key, refused, conclusion.now)
+  }
+  return new AppError(body.code, body.message, body.details)
+}
+
 /** Writes the decision record and, where somebody was identified, the punch. */
 async function store(
   trx: DatabaseTransaction,
@@ -287,25 +361,13 @@ async function store(
   request: CheckRequest,
   conclusion: Conclusion,
 ): Promise<CheckAnswer> {
-  const { found, decision, last, timeZone, at, now, picture } = conclusion
-  const [best] = found.candidates
-  const record: NewDecision = {
-    deviceId: request.deviceId,
-    outcome: decision.outcome,
-    employeeId: 'employeeId' in decision ? decision.employeeId : null,
-    confidence: best?.confidence ?? null,
-    pack: deps.engine.pack.name,
-    calibrationId: found.calibrationId,
-    duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
-    record: describe(request, conclusion),
-    picture,
-    now,
-  }
-  const base = { success: true as const, liveness: LIVENESS }
-  if (decision.outcome === 'identified') {
+  const { best, decision, last, timeZone, at, pad } = conclusion
+  const record = decisionOf(deps, request, conclusion)
+  const base = { success: true as const, liveness: pad.state }
+  if (decision.outcome === 'identified' && best) {
     const { employeeId, type } = decision
     const { confidence, templateId } = best
-    const punch = { employeeId, type, at, confidence, liveness: LIVENESS, templateId }
+    const punch = { employeeId, type, at, confidence, liveness: pad.state, templateId }
     const { decisionId, punchId } = await insertPunch(trx, record, punch)
     return {
       ...base,
@@ -317,7 +379,7 @@ async function store(
     }
   }
   const decision_id = await insertDecision(trx, record)
-  if (decision.outcome === 'duplicate' && last)
+  if (decision.outcome === 'duplicate' && last && best)
     return {
       ...base,
       decision_id,
@@ -333,15 +395,23 @@ async function store(
     code: decision.outcome as Checked['code'],
     message: messages[decision.outcome] ?? 'Face not recognized',
     duplicate: false,
+    next_step: nextStep(request, conclusion),
   }
 }
 
-function whoWasRecognised(
-  best: Identification['candidates'][number],
-  type: PunchType,
-  attendanceId: number,
-  at: Date,
-) {
+/** What may get the person in after all. */
+function nextStep(request: CheckRequest, { decision, found, rules }: Conclusion): Checked['next_step'] {
+  if (decision.outcome === 'undecided' && request.challenge === undefined) return 'challenge'
+  if (decision.outcome === 'ambiguous' && decision.lookAlikes.length > 0) return 'employee_code'
+  const best = found?.candidates[0]?.confidence ?? 0
+  const isClose = decision.outcome === 'ambiguous' || best >= rules.threshold - NEARLY
+  return isClose && decision.outcome !== 'attack' && request.images.length === 1 ? 'more_frames' : undefined
+}
+
+/** One decade of false matches below the threshold: more pictures may get there. */
+const NEARLY = 0.1
+
+function whoWasRecognised(best: Candidate, type: PunchType, attendanceId: number, at: Date) {
   return {
     recognized: true,
     employee_id: best.employeeId,
@@ -366,10 +436,10 @@ function clockTime(time: Date, timeZone: string): string {
 }
 
 /** Everything that led to the decision, as it is kept for good. */
-function describe(request: CheckRequest, conclusion: Conclusion): Record<string, unknown> {
-  const { analysis, found, rules, decision, requested, now } = conclusion
-  if (analysis.kind !== 'face') throw new Error('only a face leads to a decision record')
-  const { detection, pose, quality } = analysis.face
+function describe(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): DecisionRecord {
+  const { looked, found, pad, rules, decision, refusal, requested, now } = conclusion
+  const face = bestFace(looked)
+  const { pack } = deps.engine
   return {
     rule: decision.rule,
     requested,
@@ -378,22 +448,60 @@ function describe(request: CheckRequest, conclusion: Conclusion): Record<string,
       captured_at: request.capturedAt.toISOString(),
       received_at: now.toISOString(),
     }),
-    picture: analysis.picture,
-    face: { box: detection.box, score: detection.score, pose },
-    quality: { score: quality.score, parts: quality.parts, measures: quality.measures },
-    liveness: { state: LIVENESS, policy: rules.padPolicy },
-    thresholds: { confidence: rules.threshold, margin: rules.margin, quality: rules.minQuality },
-    scale: found.scale,
-    people: found.people,
-    candidates: found.candidates.map((one) => ({
-      employee_id: one.employeeId,
-      template_id: one.templateId,
-      raw_score: one.rawScore,
-      score: one.score,
-      confidence: one.confidence,
-      // Beyond what the pack's impostor pairs could count the table is a fitted tail.
-      extrapolated: one.extrapolated,
-    })),
-    timings_ms: analysis.timings,
+    pack: { name: pack.name, digest: digestOf(pack.files) },
+    picture: looked.frames[looked.embedded[0]?.frame ?? 0].picture,
+    ...(face && {
+      face: { box: face.detection.box, score: face.detection.score, pose: face.pose },
+      quality: {
+        score: face.quality.score,
+        parts: face.quality.parts,
+        measures: { ...face.quality.measures },
+      },
+    }),
+    ...(looked.frames.length > 1 && { frames: describeFrames(deps.gallery, conclusion) }),
+    liveness: { state: pad.state, policy: rules.padPolicy, signals: pad.signals },
+    thresholds: {
+      quality: rules.minQuality,
+      ...(found && {
+        confidence: found.threshold,
+        ...found.thresholds,
+        high: found.high,
+        learning: found.learning,
+        margin: MARGIN,
+      }),
+    },
+    ...(refusal && { refused: { code: refusal.code, details: refusal.details } }),
+    ...(found && {
+      scale: found.scale,
+      people: found.people,
+      candidates: found.candidates.map((one, index) => ({
+        employee_id: one.employeeId,
+        template_id: one.templateId,
+        raw_score: one.rawScore,
+        score: one.score,
+        minus_log10_fmr: one.minusLog10Fmr,
+        confidence: one.confidence,
+        // Beyond what the pack's impostor pairs could count the table is a fitted tail.
+        extrapolated: one.extrapolated,
+        margin: index === 0 ? null : one.margin,
+        look_alike: one.lookAlike,
+      })),
+    }),
+    timings_ms: looked.timings,
   }
+}
+
+/** Each picture, with whom it alone resembles most. */
+function describeFrames(gallery: Gallery, { looked, votes }: Conclusion): DecisionRecord['frames'] {
+  return looked.frames.map((frame, index) => {
+    const vote = votes.find((one) => one.frame === index)?.vote
+    const [best] = vote ? gallery.identify([vote], 1).candidates : []
+    return {
+      kind: frame.kind,
+      quality: frame.kind === 'face' ? frame.face.quality.score : null,
+      embedded: looked.embedded.some((one) => one.frame === index),
+      votes: best ? { employee_id: best.employeeId, confidence: best.confidence } : null,
+      at_ms: looked.atMs[index],
+    }
+  })
 }

@@ -2,7 +2,8 @@ import { sql } from 'kysely'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import { countMatch } from '../gallery/templates.ts'
 import type { ErrorCode } from '../shared/errors.ts'
-import type { Liveness, Outcome, PunchType } from './decide.ts'
+import type { Liveness, Outcome, PadPolicy, PunchType } from './decide.ts'
+import type { DecisionRecord } from './decision-record.ts'
 import { isEffective } from './punches.ts'
 import type { Checked } from './schema.ts'
 
@@ -16,6 +17,10 @@ export interface Kiosk {
   allowedNetworks: string[]
   /** Whether its site keeps the pictures of check-ins. */
   keepPictures: boolean
+  /** What presentation attack detection means here; null where the server's default holds. */
+  padPolicy: PadPolicy | null
+  /** Whether its site takes an installed network's word for a bona fide face. */
+  padModelEnough: boolean
   remembered: Remembered | undefined
 }
 
@@ -41,6 +46,8 @@ export async function findKiosk(
       'sites.time_zone as timeZone',
       'sites.allowed_networks as allowedNetworks',
       'sites.keep_pictures as keepPictures',
+      'devices.pad_policy as padPolicy',
+      'sites.pad_model_enough as padModelEnough',
       'known.request_hash',
       'known.answer',
     ])
@@ -128,7 +135,7 @@ export interface NewDecision {
   pack: string
   calibrationId: number | null
   duplicateOf: number | null
-  record: Record<string, unknown>
+  record: DecisionRecord
   /** The file of the picture, where it is kept. */
   picture: string | undefined
   now: Date

@@ -124,7 +124,7 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       const key = request.headers['idempotency-key']
       const entries: BatchEntry[] = []
       for (const [index, image] of images.entries()) {
-        const form = { image, device_id, attendance_type, captured_at: captured_at?.[index] }
+        const form = { image: [image], device_id, attendance_type, captured_at: captured_at?.[index] }
         const check = checkRequest(request, form, key && hash(key, String(index)))
         entries.push(await batchEntry(deps, check, image.filename, request.id))
       }
@@ -351,17 +351,31 @@ function checkRequest(
   form: z.infer<typeof checkForm> & { captured_at?: string },
   key: string | undefined,
 ): CheckRequest {
-  const { image, device_id, attendance_type, captured_at } = form
+  const { image, frame_ms, device_id, attendance_type, challenge, employee_code, captured_at } = form
+  const images = image.map(({ buffer }) => buffer)
+  const further = JSON.stringify({ frame_ms, challenge, employee_code })
   return {
-    image: image.buffer,
+    images,
+    frameMs: frame_ms,
     deviceId: device_id,
     address: addressOf(request),
     requested: attendance_type,
+    challenge,
+    claimed: employee_code,
     capturedAt: captured_at === undefined ? undefined : new Date(captured_at),
     idempotency:
       key === undefined
         ? undefined
-        : { key, requestHash: hash(attendance_type ?? '', captured_at ?? '', image.buffer) },
+        : {
+            key,
+            requestHash: hash(
+              attendance_type ?? '',
+              captured_at ?? '',
+              ...images,
+              // Not where there is nothing of it: what an older version remembers must stay the same.
+              ...(further === '{}' ? [] : [further]),
+            ),
+          },
   }
 }
 

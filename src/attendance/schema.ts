@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { deviceId } from '../devices/schema.ts'
 import { employeeId } from '../employees/schema.ts'
 import { fileQuery } from '../employees/spreadsheet.ts'
+import { MAX_FRAMES } from '../face/pipeline.ts'
 import { livenessSchema } from '../gallery/schema.ts'
 import { optionalText, rowNumber, text, uploadedFile, wholeNumber } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
@@ -10,34 +11,71 @@ export const punchType = z.enum(['IN', 'OUT'])
 
 const time = z.iso.datetime({ offset: true })
 
-export const checkForm = z.object({
-  image: uploadedFile.describe('JPEG, PNG or WebP with one face'),
-  device_id: deviceId,
-  attendance_type: z
-    .enum(['IN', 'OUT', 'AUTO'])
+const attendanceType = z
+  .enum(['IN', 'OUT', 'AUTO'])
+  .optional()
+  .describe(
+    "AUTO: OUT when the last punch of the day is an IN, else IN. When missing: the kiosk's direction, else IN",
+  )
+
+const checkFields = z.object({
+  image: oneOrMore(uploadedFile, MAX_FRAMES).describe(
+    `1 to ${MAX_FRAMES} pictures of the same person, JPEG, PNG or WebP, in the order in which they were taken; together not larger than one upload may be`,
+  ),
+  frame_ms: oneOrMore(wholeNumber(0, 60_000), MAX_FRAMES)
     .optional()
-    .describe(
-      "AUTO: OUT when the last punch of the day is an IN, else IN. When missing: the kiosk's direction, else IN",
-    ),
+    .describe('When each picture was taken, in milliseconds since the first; 100 apart when missing'),
+  device_id: deviceId,
+  attendance_type: attendanceType,
+  challenge: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, { error: 'must be a challenge as the server gave it' })
+    .optional()
+    .describe('The challenge that the pictures answer: see POST /recognition/liveness/challenge'),
+  employee_code: employeeId
+    .optional()
+    .describe('Who the person says to be: tells look-alikes apart, and recognises nobody by itself'),
 })
+
+/** Pictures have times that fit their order; a challenge is judged by them. */
+function requireFrameTimes<Form extends typeof checkFields>(form: Form) {
+  return form
+    .refine(({ image, frame_ms }) => frame_ms === undefined || frame_ms.length === image.length, {
+      path: ['frame_ms'],
+      error: 'must be sent once for each picture, or not at all',
+    })
+    .refine(
+      ({ frame_ms }) => frame_ms?.every((ms, index) => index === 0 || ms >= frame_ms[index - 1]) ?? true,
+      {
+        path: ['frame_ms'],
+        error: 'must not fall: the pictures are sent in the order in which they were taken',
+      },
+    )
+    .refine(({ challenge, frame_ms }) => challenge === undefined || frame_ms !== undefined, {
+      path: ['frame_ms'],
+      error: 'must be sent with a challenge',
+    })
+}
+
+export const checkForm = requireFrameTimes(checkFields)
 
 const capturedAt = time.describe(
   "When the picture was taken, by the client's clock: not in the future, and not older than 7 days",
 )
 
-export const uploadForm = checkForm.extend({ captured_at: capturedAt })
+export const uploadForm = requireFrameTimes(checkFields.extend({ captured_at: capturedAt }))
 
 /** The most pictures of one batch. */
 const MAX_BATCH = 10
 
 export const batchForm = z
   .object({
-    images: oneOrMore(uploadedFile).describe(
+    images: oneOrMore(uploadedFile, MAX_BATCH).describe(
       `1 to ${MAX_BATCH} pictures, each with one face; together not larger than one upload may be`,
     ),
     device_id: deviceId,
-    attendance_type: checkForm.shape.attendance_type,
-    captured_at: oneOrMore(capturedAt)
+    attendance_type: attendanceType,
+    captured_at: oneOrMore(capturedAt, MAX_BATCH)
       .optional()
       .describe('One for each picture, in the same order, or none at all'),
   })
@@ -47,14 +85,14 @@ export const batchForm = z
   })
 
 /** A field that a form may repeat: one value comes as itself, several as a list. */
-function oneOrMore<Field extends z.ZodType>(field: Field) {
+function oneOrMore<Field extends z.ZodType>(field: Field, max: number) {
   return z
     .preprocess(
       (value) => (value === undefined || Array.isArray(value) ? value : [value]),
       z
         .array(field)
         .min(1)
-        .max(MAX_BATCH, { error: `must be sent at most ${MAX_BATCH} times` }),
+        .max(max, { error: `must be sent at most ${max} times` }),
     )
     .meta({ type: 'array' })
 }
@@ -116,6 +154,10 @@ export const checkedSchema = z
     timestamp: z.iso.datetime().optional().describe('When the punch counts'),
     duplicate: z.boolean().describe('The person had just punched; attendance_id is that first punch'),
     liveness: livenessSchema,
+    next_step: z
+      .enum(['more_frames', 'challenge', 'employee_code'])
+      .optional()
+      .describe('What may get the person in after all: several pictures, a challenge, or the employee code'),
     decision_id: z.number(),
     processing_time: z.number().describe('Seconds'),
   })

@@ -25,6 +25,7 @@ const columns = [
   'config',
   'config_version',
   'direction',
+  'pad_policy',
   'site_id',
   isPaired.as('paired'),
   'clock_skew_ms',
@@ -66,7 +67,15 @@ async function insertDevice(
   device: NewDevice,
   now: Date,
 ): Promise<DeviceRow | undefined> {
-  const { device_id, name = device_id, location = null, ip_address = null, direction, site_id } = device
+  const {
+    device_id,
+    name = device_id,
+    location = null,
+    ip_address = null,
+    direction,
+    pad_policy = null,
+    site_id,
+  } = device
   return trx
     .insertInto('devices')
     .values({
@@ -75,6 +84,7 @@ async function insertDevice(
       location,
       ip_address,
       created_at: now,
+      pad_policy,
       // Undefined leaves it to the column's default.
       ...(direction && { direction }),
       ...(site_id && { site_id }),
@@ -88,6 +98,7 @@ async function insertDevice(
           ip_address,
           is_active: true,
           direction: ref('excluded.direction'),
+          pad_policy,
           site_id: ref('excluded.site_id'),
           // Another machine: what the old one was told and said is none of its business.
           config: null,

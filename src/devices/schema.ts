@@ -39,6 +39,10 @@ const name = text(200).refine((value) => !value.endsWith(deletedMark.trim()), {
   error: `must not end with ${deletedMark.trim()}`,
 })
 
+const padPolicyMeaning =
+  'Presentation attack detection: off does not look, flag writes its state on the punch, enforce lets only bona fide ' +
+  "faces punch; null (the default) is the server's own"
+
 const place = {
   location: optionalText(200),
   ip_address: optionalText(64).refine((value) => value == null || isIP(value) !== 0, {
@@ -48,6 +52,7 @@ const place = {
     .enum(['IN', 'OUT', 'AUTO'])
     .optional()
     .describe('What a check-in here is; AUTO (the default) leaves it to the check-in'),
+  pad_policy: z.enum(['off', 'flag', 'enforce']).nullable().optional().describe(padPolicyMeaning),
   site_id: z
     .int()
     .min(1)
@@ -92,6 +97,7 @@ export const deviceSchema = z
     config,
     config_version: z.number().describe('One more with each change of config'),
     direction,
+    pad_policy: z.enum(['off', 'flag', 'enforce']).nullable().describe(padPolicyMeaning),
     site_id: z.number(),
     state: z.enum(['online', 'late', 'offline']).describe('From the last heartbeat'),
     paired: z.boolean().describe('Whether it has a key'),

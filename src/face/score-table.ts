@@ -25,11 +25,16 @@ export function confidenceOf(table: ScoreTable, score: number): number {
 }
 
 /**
- * The threshold for a gallery: a stranger is compared with everybody, so each person added raises it.
- * max(configured, 0.25 + 0.1 x log10(people / target FPIR)), at most 1.
+ * The confidence at which a gallery of so many people names one stranger in 1 / target FPIR: a stranger is compared with
+ * everybody, so each person added raises it. 0.25 + 0.1 x log10(people / target FPIR), at most 1.
  */
+export function thresholdOfSize(people: number, targetFpir: number): number {
+  return Math.min(1, 0.25 + 0.1 * Math.log10(Math.max(people, 1) / targetFpir))
+}
+
+/** The threshold for a gallery: the configured one or that of its size, whichever is higher. */
 export function effectiveThreshold(configured: number, people: number, targetFpir: number): number {
-  return Math.min(1, Math.max(configured, 0.25 + 0.1 * Math.log10(Math.max(people, 1) / targetFpir)))
+  return Math.max(configured, thresholdOfSize(people, targetFpir))
 }
 
 /**

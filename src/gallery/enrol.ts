@@ -14,7 +14,7 @@ import { SealBroken } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
 import { giveConsent, requireConsent } from './consent.ts'
 import { noFace, poorQuality, severalFaces } from './faults.ts'
-import type { Gallery } from './gallery.ts'
+import { type Gallery, voteOf } from './gallery.ts'
 import { findKey, keyForEnrolment } from './person-key.ts'
 import type { PhotoStore } from './photo-store.ts'
 import {
@@ -278,7 +278,7 @@ async function requireSamePerson(
 
 /** Everybody else whom this face identifies: the same person under another id, or a twin. */
 function othersWithFace(gallery: Gallery, employeeId: string, face: Face): SameFace[] {
-  const { candidates, threshold } = gallery.identify(face.vector, 5)
+  const { candidates, threshold } = gallery.identify([voteOf(face)], 5)
   return candidates
     .filter((other) => other.employeeId !== employeeId && other.confidence >= threshold)
     .map(({ employeeId, name, confidence }) => ({ employeeId, name, confidence }))

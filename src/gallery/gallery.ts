@@ -3,10 +3,12 @@ import type { Database } from '../database/tables.ts'
 import { centringMean, fuse } from '../face/embed.ts'
 import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
 import type { Pack } from '../face/packs/pack.ts'
-import { confidenceOf, effectiveThreshold, minusLog10Fmr } from '../face/score-table.ts'
+import type { Face } from '../face/pipeline.ts'
+import { confidenceOf, effectiveThreshold, minusLog10Fmr, thresholdOfSize } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
 import type { Change } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Vault } from '../vault/vault.ts'
 import {
@@ -27,11 +29,23 @@ import {
   toVector,
 } from './templates.ts'
 
+/** What one frame has to say. */
+export interface Vote {
+  /** Whose networks made the vector. */
+  pack: string
+  /** As the engine made it. */
+  vector: Float32Array
+  /** How much it counts beside the others of the same check: its quality, 0 to 1. */
+  weight: number
+}
+
 /** A person who may be the one in the picture. */
 export interface Candidate {
   employeeId: string
   name: string
+  /** The best of their templates, and the slot that it is in. */
   templateId: number
+  slot: number
   /** Cosine of the fused vectors, -1..1. */
   rawScore: number
   /** What the tables are about: the raw score, or the normalised one. */
@@ -41,24 +55,60 @@ export interface Candidate {
   confidence: number
   /** The false-match rate is beyond what could be counted: a fitted tail. */
   extrapolated: boolean
+  /** How much surer, in confidence, the first candidate must be than this one. */
+  margin: number
+  /** This person and the first candidate are known to be hard to tell apart. */
+  lookAlike: boolean
+}
+
+/** What the threshold in force was made of. All are confidences. */
+export interface Thresholds {
+  /** FACE_RECOGNITION_THRESHOLD. */
+  configured: number
+  /** What the pack's score table asks for at this number of people. */
+  pack: number
+  /** What the gallery's own impostor pairs ask for at this number of people; null while there are too few. */
+  site: number | null
+  /** An administrator has accepted that the pack's term does not count. */
+  lowered: boolean
 }
 
 export interface Identification {
   /** The best people first, at most as many as were asked for. */
   candidates: Candidate[]
+  /** Frames that are each sure of themselves name different people: then it was nobody. */
+  dissent: boolean
   /** How many people were compared. */
   people: number
+  /** The confidence from which a person is recognised. */
   threshold: number
+  thresholds: Thresholds
+  /** The confidence below which a kiosk may ask for another picture. */
+  high: number
+  /** The confidence from which a template may be learned. */
+  learning: number
   scale: 'raw' | 'normalised'
   calibrationId: number | null
 }
 
 /** All active templates in memory, in step with the database. */
 export interface Gallery {
-  /** The people whom a face resembles most (exact). The vector is as the engine made it. */
-  identify(vector: Float32Array, top: number): Identification
+  /**
+   * The people whom the face of one check resembles most. With one vote that is exact. With several a person's score is
+   * the weighted mean of what each frame gives them, for everybody who is among the best of any frame.
+   *
+   * The mean keeps what the score table promises. A stranger's frames score alike distributed with a person, and the
+   * mean of alike distributed scores, however they depend on each other, is less spread than one of them: it is smaller
+   * in the convex order (Shaked & Shanthikumar, Stochastic Orders, ch. 3), so that it exceeds no threshold by more in
+   * expectation than a single frame does.
+   *
+   * A vote of another pack throws `pack_changed`, here and below; no vote at all a RangeError.
+   */
+  identify(votes: readonly Vote[], top: number): Identification
   /** The same face against one person only; undefined when the person has no active template. */
-  verify(vector: Float32Array, employeeId: string): Candidate | undefined
+  verify(vote: Vote, employeeId: string): Candidate | undefined
+  /** Each active template of a person by itself, in the order of their slots. */
+  templatesOf(vote: Vote, employeeId: string): Candidate[]
   /** How sure the pack is that two stored vectors are of one person, on the scale of `confidence`. */
   likeness(one: Float32Array, other: Float32Array): number
   /** Reads one person's templates again. Awaited after every commit that changes them. */
@@ -92,6 +142,15 @@ interface GalleryDeps {
 
 /** One false identification in a hundred strangers, whatever the size of the gallery. */
 export const TARGET_FPIR = 0.01
+/** Half a decade of false matches between the best two people. */
+export const MARGIN = 0.05
+
+/** HIGH and LEARNING: so far above the threshold in force, and never below these. */
+const HIGH = { above: 0.05, atLeast: 0.75 }
+const LEARNING = { above: 0.1, atLeast: 0.85 }
+
+/** A frame without any quality would leave nothing to divide by. */
+const MIN_WEIGHT = 1e-3
 
 const LOAD_PEOPLE_AT_ONCE = 500
 const LATER_MS = 1000
@@ -102,7 +161,7 @@ interface State {
   mean: Float32Array
   matrix: GalleryMatrix
   cohort: GalleryMatrix | null
-  people: Map<string, { name: string; templateIds: number[] }>
+  people: Map<string, { name: string; templates: { id: number; slot: number }[] }>
   unreadable: Set<string>
 }
 
@@ -171,7 +230,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       employeeId,
       templates.map(({ vector }) => rowOf(into, employeeId, fuse(pack.embedders, vector, into.mean))),
     )
-    into.people.set(employeeId, { name, templateIds: templates.map(({ id }) => id) })
+    into.people.set(employeeId, { name, templates: templates.map(({ id, slot }) => ({ id, slot })) })
   }
 
   /**
@@ -199,27 +258,82 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     const score = from.cohort
       ? normaliseScore(rawScore, cohortMeanWithout(from.cohort, fused, employeeId), templateMean)
       : rawScore
-    const table = from.cohort ? pack.measured.normalised : pack.measured.raw
+    const { id: templateId, slot } = person.templates[index]
+    const who = { employeeId, name: person.name, templateId, slot, margin: MARGIN, lookAlike: false }
+    return { ...who, rawScore, score, ...meaningOf(from, score) }
+  }
+
+  function meaningOf({ cohort }: State, score: number) {
+    const table = cohort ? pack.measured.normalised : pack.measured.raw
     const decades = minusLog10Fmr(table, score)
-    return {
-      employeeId,
-      name: person.name,
-      templateId: person.templateIds[index],
-      rawScore,
-      score,
-      minusLog10Fmr: decades,
-      confidence: confidenceOf(table, score),
-      extrapolated: decades > table.countedTo,
-    }
+    const confidence = confidenceOf(table, score)
+    return { minusLog10Fmr: decades, confidence, extrapolated: decades > table.countedTo }
+  }
+
+  function eachTemplate(from: State, fused: Float32Array, employeeId: string): Candidate[] {
+    const probe = probeRow(fused)
+    return from.matrix.vectorsOf(employeeId).map((row, index) => {
+      return candidate(from, fused, employeeId, index, dot(probe, row))
+    })
   }
 
   /** A person by the best of their templates. */
   function bestOf(from: State, fused: Float32Array, employeeId: string): Candidate {
-    const probe = probeRow(fused)
-    const all = from.matrix.vectorsOf(employeeId).map((row, index) => {
-      return candidate(from, fused, employeeId, index, dot(probe, row))
-    })
-    return all.reduce((best, one) => (one.score > best.score ? one : best))
+    return surest(eachTemplate(from, fused, employeeId))
+  }
+
+  function fusedOf({ mean }: State, vote: Vote): Float32Array {
+    if (vote.pack !== pack.name)
+      throw new AppError('pack_changed', 'The face models are being changed. Send it again.', {
+        retry_after_seconds: 1,
+      })
+    return fuse(pack.embedders, vote.vector, mean)
+  }
+
+  /** The people whom one frame resembles most, best first. */
+  function rank(from: State, fused: Float32Array, top: number): Candidate[] {
+    const found = from.matrix.people === 0 ? [] : from.matrix.search(probeRow(fused), top)
+    const ranked = new Set(found.map(({ key }) => key))
+    // The search takes everybody's cohort for the same. Left out of it, its members most alike rank higher: only they.
+    const members = from.cohort ? from.cohort.search(fused, COHORT_TOP) : []
+    const others = members.filter(({ key }) => !ranked.has(key) && from.matrix.has(key))
+    return [
+      ...found.map((match) => candidate(from, fused, match.key, match.templateIndex, match.score)),
+      ...others.map(({ key }) => bestOf(from, fused, key)),
+    ]
+      .sort((one, other) => other.score - one.score)
+      .slice(0, top)
+  }
+
+  /** What all frames together say of a person; the template is that of the surest frame. */
+  function together(
+    from: State,
+    frames: readonly { fused: Float32Array; weight: number }[],
+    employeeId: string,
+  ): Candidate {
+    const each = frames.map(({ fused }) => bestOf(from, fused, employeeId))
+    const total = frames.reduce((sum, { weight }) => sum + weight, 0)
+    const mean = (of: (one: Candidate) => number) =>
+      each.reduce((sum, one, i) => sum + (of(one) * frames[i].weight) / total, 0)
+    const score = mean((one) => one.score)
+    return { ...surest(each), rawScore: mean((one) => one.rawScore), score, ...meaningOf(from, score) }
+  }
+
+  function thresholdsOf({
+    matrix,
+  }: State): Pick<Identification, 'threshold' | 'thresholds' | 'high' | 'learning'> {
+    const inForce = effectiveThreshold(threshold, matrix.people, TARGET_FPIR)
+    return {
+      threshold: inForce,
+      thresholds: {
+        configured: threshold,
+        pack: thresholdOfSize(matrix.people, TARGET_FPIR),
+        site: null,
+        lowered: false,
+      },
+      high: Math.max(HIGH.atLeast, inForce + HIGH.above),
+      learning: Math.max(LEARNING.atLeast, inForce + LEARNING.above),
+    }
   }
 
   function probeRow(fused: Float32Array): Float32Array {
@@ -322,32 +436,41 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   if (isDue()) void enqueue(calibrate)
 
   return {
-    identify(vector, top) {
+    identify(votes, top) {
+      if (votes.length === 0) throw new RangeError('an identification needs a vote')
       const current = state
-      const fused = fuse(pack.embedders, vector, current.mean)
-      const found = current.matrix.people === 0 ? [] : current.matrix.search(probeRow(fused), top)
-      const ranked = new Set(found.map(({ key }) => key))
-      // The search takes everybody's cohort for the same. Left out of it, its members most alike rank higher: only they.
-      const members = current.cohort ? current.cohort.search(fused, COHORT_TOP) : []
-      const others = members.filter(({ key }) => !ranked.has(key) && current.matrix.has(key))
-      const candidates = [
-        ...found.map((match) => candidate(current, fused, match.key, match.templateIndex, match.score)),
-        ...others.map(({ key }) => bestOf(current, fused, key)),
-      ]
-        .sort((one, other) => other.score - one.score)
-        .slice(0, top)
+      const frames = votes.map((vote) => ({
+        fused: fusedOf(current, vote),
+        weight: Math.max(MIN_WEIGHT, vote.weight),
+      }))
+      const perFrame = frames.map(({ fused }) => rank(current, fused, top))
+      const limits = thresholdsOf(current)
+      const named = perFrame.flatMap(([best]) => (best && best.confidence >= limits.threshold ? [best] : []))
+      const anybody = new Set(perFrame.flat().map(({ employeeId }) => employeeId))
+      const candidates =
+        frames.length === 1
+          ? perFrame[0]
+          : [...anybody]
+              .map((employeeId) => together(current, frames, employeeId))
+              .sort((one, other) => other.score - one.score)
+              .slice(0, top)
       return {
         candidates,
+        dissent: new Set(named.map(({ employeeId }) => employeeId)).size > 1,
         people: current.matrix.people,
-        threshold: effectiveThreshold(threshold, current.matrix.people, TARGET_FPIR),
+        ...limits,
         scale: current.cohort ? 'normalised' : 'raw',
         calibrationId: current.calibration?.id ?? null,
       }
     },
-    verify(vector, employeeId) {
+    verify(vote, employeeId) {
       const current = state
-      if (!current.matrix.has(employeeId)) return undefined
-      return bestOf(current, fuse(pack.embedders, vector, current.mean), employeeId)
+      const fused = fusedOf(current, vote)
+      return current.matrix.has(employeeId) ? bestOf(current, fused, employeeId) : undefined
+    },
+    templatesOf(vote, employeeId) {
+      const current = state
+      return eachTemplate(current, fusedOf(current, vote), employeeId)
     },
     likeness(one, other) {
       const { mean } = state
@@ -382,6 +505,15 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       return state.cohort !== null
     },
   }
+}
+
+/** The vote of one face. */
+export function voteOf({ pack, vector, quality }: Face): Vote {
+  return { pack, vector, weight: quality.score }
+}
+
+function surest(candidates: readonly Candidate[]): Candidate {
+  return candidates.reduce((best, one) => (one.score > best.score ? one : best))
 }
 
 /** Splits templates that are ordered by person. */

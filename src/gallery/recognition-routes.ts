@@ -1,11 +1,12 @@
 import { authorOf } from '../access/caller.ts'
+import type { Face } from '../face/pipeline.ts'
 import { effectiveThreshold } from '../face/score-table.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import type { EnrolDeps } from './enrol.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from './faults.ts'
-import { TARGET_FPIR } from './gallery.ts'
+import { TARGET_FPIR, voteOf } from './gallery.ts'
 import { modelsStatus } from './models-status.ts'
 import {
   modelsStatusSchema,
@@ -49,14 +50,14 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
       const { image, employee_id } = request.body
       const person = employee_id === undefined ? undefined : await requirePerson(employee_id)
       const analysis = await analyse(image.buffer, request.id)
-      const { detection, pose, quality, vector } = analysis.face
+      const { detection, pose, quality } = analysis.face
       return {
         success: true as const,
         face_detected: true as const,
         is_real: null,
         liveness: 'unavailable' as const,
         embedding_extracted: true as const,
-        match_result: person && compare(vector, person.employee_id),
+        match_result: person && compare(analysis.face, person.employee_id),
         message: 'Face found. Its embedding is not given out.',
         quality: { score: quality.score, parts: quality.parts, reasons: quality.reasons },
         pose,
@@ -85,7 +86,7 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
       await requirePerson(employee_id)
       const { face } = await analyse(image.buffer, request.id)
       if (face.quality.score < MIN_COMPARED_QUALITY) throw poorQuality(face.quality, MIN_COMPARED_QUALITY)
-      const { matched, ...compared } = compare(face.vector, employee_id)
+      const { matched, ...compared } = compare(face, employee_id)
       return {
         success: true as const,
         verified: matched,
@@ -103,8 +104,8 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
     return analysis
   }
 
-  function compare(vector: Float32Array, employee_id: string) {
-    const match = gallery.verify(vector, employee_id)
+  function compare(face: Face, employee_id: string) {
+    const match = gallery.verify(voteOf(face), employee_id)
     const confidence = match?.confidence ?? 0
     const matched = confidence >= deps.threshold
     const message = !match

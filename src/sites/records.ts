@@ -14,6 +14,7 @@ const columns = [
   'require_consent',
   'keep_pictures',
   'picture_days',
+  'pad_model_enough',
   'version',
   'created_at',
   'updated_at',

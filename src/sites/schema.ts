@@ -21,6 +21,11 @@ const requireConsent = z
   .boolean()
   .describe('Whether nobody of this site is enrolled without a consent on record')
 const keepPictures = z.boolean().describe('Whether the pictures of check-ins at this site are kept')
+const padModelEnough = z
+  .boolean()
+  .describe(
+    "Whether kiosks that enforce presentation attack detection take an installed network's word for it, without a challenge",
+  )
 const pictureDays = z.int().min(1).max(3650).describe('For how many days they are kept')
 
 export const newSiteSchema = z.object({
@@ -30,6 +35,7 @@ export const newSiteSchema = z.object({
   require_consent: requireConsent.default(true),
   keep_pictures: keepPictures.default(false),
   picture_days: pictureDays.default(30),
+  pad_model_enough: padModelEnough.default(false),
 })
 
 export const siteChangesSchema = z.object({
@@ -39,6 +45,7 @@ export const siteChangesSchema = z.object({
   require_consent: requireConsent.optional(),
   keep_pictures: keepPictures.optional(),
   picture_days: pictureDays.optional(),
+  pad_model_enough: padModelEnough.optional(),
 })
 
 export const siteSchema = z
@@ -50,6 +57,7 @@ export const siteSchema = z
     require_consent: requireConsent,
     keep_pictures: keepPictures,
     picture_days: pictureDays,
+    pad_model_enough: padModelEnough,
     version: z.number().describe('Also the ETag; send it back as If-Match with a change'),
     created_at: z.date(),
     updated_at: z.date(),

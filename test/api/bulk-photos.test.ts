@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ZipFile } from 'yazl'
 import type { FaceEngine } from '../../src/face/engine.ts'
 import { ownerOf } from '../../src/gallery/bulk-photos.ts'
+import { voteOf } from '../../src/gallery/gallery.ts'
 import { portrait } from '../face/portraits.ts'
 import { enrol, form, rowCounts, signIn, type TestApp, testApp } from '../support/app.ts'
 
@@ -68,7 +69,7 @@ const outcomes = (rows: Row[]) => rows.map((row) => [row.entry, row.employee_id,
 async function whoIs(picture: Uint8Array): Promise<string | undefined> {
   const analysis = await running.engine.analyse(picture)
   if (analysis.kind !== 'face') throw new Error('a picture with one face was expected')
-  const { candidates, threshold } = running.gallery.identify(analysis.face.vector, 1)
+  const { candidates, threshold } = running.gallery.identify([voteOf(analysis.face)], 1)
   return candidates[0]?.confidence >= threshold ? candidates[0].employeeId : undefined
 }
 

@@ -45,6 +45,7 @@ describe('registering', () => {
       config: null,
       config_version: 0,
       direction: 'AUTO',
+      pad_policy: null,
       site_id: 1,
       state: 'offline',
       paired: false,
@@ -53,6 +54,14 @@ describe('registering', () => {
       app_version: null,
       version: 1,
     })
+  })
+
+  test('takes a policy for presentation attacks, and gives it back to the server', async () => {
+    const answer = await register({ device_id: 'K1', pad_policy: 'enforce' })
+    expect(answer.json()).toMatchObject({ pad_policy: 'enforce' })
+    expect((await put('K1', { pad_policy: 'flag' })).json()).toMatchObject({ pad_policy: 'flag' })
+    expect((await put('K1', { pad_policy: null })).json()).toMatchObject({ pad_policy: null })
+    expect((await put('K1', { pad_policy: 'strict' })).statusCode).toBe(422)
   })
 
   test('takes a direction and a site', async () => {

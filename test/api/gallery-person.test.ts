@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createKey } from '../../src/access/api-keys.ts'
+import { voteOf } from '../../src/gallery/gallery.ts'
 import { findKey } from '../../src/gallery/person-key.ts'
 import { openTemplate } from '../../src/gallery/templates.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
@@ -52,7 +53,7 @@ const upload = (photo: Uint8Array, id: string, company = running) =>
 async function whoIs(picture: Uint8Array): Promise<string | undefined> {
   const analysis = await running.engine.analyse(picture)
   if (analysis.kind !== 'face') throw new Error('a picture with one face was expected')
-  const { candidates, threshold } = running.gallery.identify(analysis.face.vector, 1)
+  const { candidates, threshold } = running.gallery.identify([voteOf(analysis.face)], 1)
   return candidates[0]?.confidence >= threshold ? candidates[0].employeeId : undefined
 }
 

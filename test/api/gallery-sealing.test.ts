@@ -5,6 +5,7 @@ import { sql } from 'kysely'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { applyTombstones, finishErasures } from '../../src/gallery/erase.ts'
+import { voteOf } from '../../src/gallery/gallery.ts'
 import { findKey } from '../../src/gallery/person-key.ts'
 import { sealOlder } from '../../src/gallery/seal-older.ts'
 import { openSample, openTemplate, toBytes } from '../../src/gallery/templates.ts'
@@ -56,7 +57,7 @@ const templates = () => running.db.selectFrom('face_templates').selectAll().orde
 async function whoIs(picture: Uint8Array): Promise<string | undefined> {
   const analysis = await running.engine.analyse(picture)
   if (analysis.kind !== 'face') throw new Error('a picture with one face was expected')
-  const { candidates, threshold } = running.gallery.identify(analysis.face.vector, 1)
+  const { candidates, threshold } = running.gallery.identify([voteOf(analysis.face)], 1)
   return candidates[0]?.confidence >= threshold ? candidates[0].employeeId : undefined
 }
 

@@ -4,7 +4,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { averageVectors } from '../../src/face/embed.ts'
-import { openGallery } from '../../src/gallery/gallery.ts'
+import { openGallery, voteOf } from '../../src/gallery/gallery.ts'
 import { findKey } from '../../src/gallery/person-key.ts'
 import { knownFiles, openTemplate, sampleVectors } from '../../src/gallery/templates.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
@@ -56,7 +56,7 @@ const everythingStored = async () => ({
 async function whoIs(picture: Uint8Array): Promise<string | undefined> {
   const analysis = await running.engine.analyse(picture)
   if (analysis.kind !== 'face') throw new Error('a picture with one face was expected')
-  const { candidates, threshold } = running.gallery.identify(analysis.face.vector, 1)
+  const { candidates, threshold } = running.gallery.identify([voteOf(analysis.face)], 1)
   return candidates[0]?.confidence >= threshold ? candidates[0].employeeId : undefined
 }
 
@@ -484,11 +484,11 @@ test('the gallery in memory is the one that would be opened anew, whatever happe
   await registerKiosk(running, 'GATE')
   const names = ['blonde', 'longHair', 'sunlit', 'frontal', 'bun'] as const
   const pictures = await Promise.all(names.map(portrait))
-  const vectors = await Promise.all(
+  const votes = await Promise.all(
     pictures.map(async (picture) => {
       const analysis = await running.engine.analyse(picture)
       if (analysis.kind !== 'face') throw new Error('a portrait without a face')
-      return analysis.face.vector
+      return voteOf(analysis.face)
     }),
   )
   const change = (id: string, payload: object) =>
@@ -539,8 +539,8 @@ test('the gallery in memory is the one that would be opened anew, whatever happe
       log: createLogger({ level: 'silent' }),
       threshold: 0.65,
     })
-    for (const vector of vectors)
-      expect(running.gallery.identify(vector, 9), what).toEqual(anew.identify(vector, 9))
+    for (const vote of votes)
+      expect(running.gallery.identify([vote], 9), what).toEqual(anew.identify([vote], 9))
     expect([running.gallery.people, running.gallery.templates], what).toEqual([anew.people, anew.templates])
     await anew.close()
   }

@@ -190,14 +190,19 @@ test('the list of sites comes in pages', async () => {
   expect(answer.headers.link).toContain('rel="next"')
 })
 
-describe('what a site says of consent and pictures', () => {
-  const rules = { require_consent: true, keep_pictures: false, picture_days: 30 }
+describe('what a site says of consent, pictures and liveness', () => {
+  const rules = { require_consent: true, keep_pictures: false, picture_days: 30, pad_model_enough: false }
 
-  test('is consent asked for and no pictures kept, until it is changed under its version', async () => {
+  test('is consent asked for, no pictures kept and no network enough, until it is changed under its version', async () => {
     const id = await addSite('Lab')
     const before = await send('GET', `${sites}/${id}`)
     expect(before.json()).toMatchObject(rules)
-    const changed = { require_consent: false, keep_pictures: true, picture_days: 3650 }
+    const changed = {
+      require_consent: false,
+      keep_pictures: true,
+      picture_days: 3650,
+      pad_model_enough: true,
+    }
     const headers = { 'if-match': before.headers.etag as string }
     expect((await send('PATCH', `${sites}/${id}`, changed, headers)).json()).toMatchObject(changed)
     expect((await send('PATCH', `${sites}/${id}`, rules, headers)).statusCode).toBe(412)
@@ -211,6 +216,7 @@ describe('what a site says of consent and pictures', () => {
     { picture_days: '7' },
     { require_consent: null },
     { keep_pictures: 'yes' },
+    { pad_model_enough: 1 },
   ])('%o is refused', async (rule) => {
     const id = await addSite('Lab')
     expect((await send('POST', sites, { name: 'Another', ...rule })).statusCode).toBe(422)

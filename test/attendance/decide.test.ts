@@ -1,22 +1,24 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decide, type Evidence, type Rules } from '../../src/attendance/decide.ts'
+import { decide, type Evidence, type Rival, type Rules } from '../../src/attendance/decide.ts'
 
 const rules: Rules = {
   threshold: 0.65,
-  margin: 0.05,
   minQuality: 0.2,
   padPolicy: 'flag',
   duplicateWindowMs: 60_000,
 }
 const now = new Date('2025-03-03T01:00:00Z')
-const ann = { employeeId: 'ANN', confidence: 0.9, minusLog10Fmr: 6.5 }
-const bob = { employeeId: 'BOB', confidence: 0.5, minusLog10Fmr: 2.5 }
+const ordinary = { margin: 0.05, lookAlike: false }
+const ann: Rival = { ...ordinary, employeeId: 'ANN', confidence: 0.9, minusLog10Fmr: 6.5 }
+const bob: Rival = { ...ordinary, employeeId: 'BOB', confidence: 0.5, minusLog10Fmr: 2.5 }
 
 const evidence = (changes: Partial<Evidence> = {}): Evidence => ({
   picture: { kind: 'face', quality: 0.9 },
   liveness: 'unavailable',
   candidates: [ann, bob],
+  dissent: false,
+  claimed: undefined,
   candidateIsActive: true,
   requested: 'IN',
   now,
@@ -67,6 +69,7 @@ describe('the outcomes', () => {
       'ambiguous',
       /margin of 0\.050/,
     ],
+    ['pictures of different people', { dissent: true }, {}, 'ambiguous', /show different people/],
     [
       'an attack under enforce',
       { liveness: 'attack' },
@@ -104,7 +107,11 @@ describe('the outcomes', () => {
       fc.property(anyEvidence, anyRules, (anything, someRules) => {
         const decision = decide(anything, someRules)
         expect('employeeId' in decision).toBe(['identified', 'duplicate'].includes(decision.outcome))
-        if ('employeeId' in decision) expect(decision.employeeId).toBe(anything.candidates[0].employeeId)
+        if (!('employeeId' in decision)) return
+        const named = anything.candidates.find(({ employeeId }) => employeeId === decision.employeeId)!
+        expect(named.confidence).toBeGreaterThanOrEqual(someRules.threshold)
+        if (named.employeeId !== anything.candidates[0].employeeId)
+          expect(named).toMatchObject({ lookAlike: true, employeeId: anything.claimed })
       }),
     )
   })
@@ -123,7 +130,7 @@ describe('the limits', () => {
   })
 
   test('the margin tells two very sure people apart by what the clamped confidence no longer shows', () => {
-    const sure = { employeeId: 'ANN', confidence: 1, minusLog10Fmr: 12 }
+    const sure = { ...ann, confidence: 1, minusLog10Fmr: 12 }
     expect(outcomeOf({ candidates: [sure, { ...bob, confidence: 1, minusLog10Fmr: 8 }] })).toBe('identified')
     expect(outcomeOf({ candidates: [sure, { ...bob, confidence: 1, minusLog10Fmr: 12 }] })).toBe('ambiguous')
   })
@@ -145,7 +152,8 @@ test('the rules are asked in one order', () => {
     [{ picture: { kind: 'face', quality: 0.9 } }, 'attack'],
     [{ liveness: 'undecided' }, 'undecided'],
     [{ liveness: 'bona_fide' }, 'not_identified'],
-    [{ candidates: [bob] }, 'not_identified'],
+    [{ candidates: [bob], dissent: true }, 'ambiguous'],
+    [{ dissent: false }, 'not_identified'],
     [{ candidates: alike }, 'ambiguous'],
     [{ candidates: [ann] }, 'not_identified'],
     [{ candidateIsActive: true }, 'duplicate'],
@@ -156,6 +164,39 @@ test('the rules are asked in one order', () => {
     present = { ...present, ...repaired }
     expect(outcomeOf(present, strict)).toBe(outcome)
   }
+})
+
+describe('look-alikes', () => {
+  const twin: Rival = { ...bob, confidence: 0.85, minusLog10Fmr: 5.5, margin: 0.15, lookAlike: true }
+
+  test('need a wider lead over each other', () => {
+    expect(outcomeOf({ candidates: [ann, { ...twin, margin: 0.05, lookAlike: false }] })).toBe('identified')
+    expect(outcomeOf({ candidates: [ann, { ...twin, minusLog10Fmr: 5 }] })).toBe('identified')
+    expect(decide(evidence({ candidates: [ann, twin] }), rules)).toEqual({
+      outcome: 'ambiguous',
+      rule: 'a look-alike is closer than the margin of 0.150',
+      lookAlikes: ['ANN', 'BOB'],
+    })
+  })
+
+  test.each(['ANN', 'BOB'])('are told apart by the employee code %s', (claimed) => {
+    const decision = decide(evidence({ candidates: [ann, twin], claimed }), rules)
+    expect(decision).toMatchObject({ outcome: 'identified', employeeId: claimed })
+    expect(decision.rule).toMatch(/told from a look-alike by the employee code/)
+  })
+
+  test('are not told apart by the code of somebody else, of one below the threshold, or where a third is close', () => {
+    expect(outcomeOf({ candidates: [ann, twin], claimed: 'CAT' })).toBe('ambiguous')
+    const below = { ...twin, confidence: 0.64, minusLog10Fmr: 3.9, margin: 0.3 }
+    expect(outcomeOf({ candidates: [ann, below], claimed: 'BOB' })).toBe('ambiguous')
+    const third = { ...ann, employeeId: 'CAT', minusLog10Fmr: 6.4 }
+    expect(outcomeOf({ candidates: [ann, third, twin], claimed: 'ANN' })).toBe('ambiguous')
+  })
+
+  test('an employee code recognises nobody', () => {
+    expect(outcomeOf({ candidates: [bob], claimed: 'BOB' })).toBe('not_identified')
+    expect(decide(evidence({ claimed: 'BOB' }), rules)).toMatchObject({ employeeId: 'ANN' })
+  })
 })
 
 describe('presentation attack detection', () => {
@@ -246,6 +287,8 @@ const anyCandidate = fc
   .record({
     employeeId: fc.constantFrom('ANN', 'BOB', 'CAT'),
     minusLog10Fmr: fc.double({ min: 0, max: 20, noNaN: true }),
+    margin: fc.double({ min: 0, max: 0.2, noNaN: true }),
+    lookAlike: fc.boolean(),
   })
   .map((one) => ({ ...one, confidence: Math.min(1, 0.25 + 0.1 * one.minusLog10Fmr) }))
 const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
@@ -255,7 +298,7 @@ const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
   ),
   liveness: fc.constantFrom('bona_fide', 'attack', 'undecided', 'unavailable'),
   candidates: fc
-    .array(anyCandidate, { maxLength: 4 })
+    .uniqueArray(anyCandidate, { maxLength: 3, selector: ({ employeeId }) => employeeId })
     .map((all) => all.sort((one, other) => other.minusLog10Fmr - one.minusLog10Fmr)),
   lastPunch: fc.option(
     fc.record({
@@ -266,13 +309,14 @@ const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
     }),
     { nil: undefined },
   ),
+  dissent: fc.boolean(),
+  claimed: fc.option(fc.constantFrom('ANN', 'BOB', 'CAT'), { nil: undefined }),
   candidateIsActive: fc.boolean(),
   requested: fc.constantFrom('IN', 'OUT', 'AUTO'),
   now: fc.constant(now),
 })
 const anyRules: fc.Arbitrary<Rules> = fc.record({
   threshold: share,
-  margin: fc.double({ min: 0, max: 0.2, noNaN: true }),
   minQuality: share,
   padPolicy: fc.constantFrom('off', 'flag', 'enforce'),
   duplicateWindowMs: fc.nat({ max: 120_000 }),

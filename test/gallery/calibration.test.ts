@@ -156,6 +156,8 @@ async function enrolAll(into: Gallery, people: readonly Person[]): Promise<void>
   await into.settled()
 }
 
+const vote = (vector: Float32Array) => ({ pack: pack.name, vector, weight: 1 })
+
 const defaultMean = toVector(Buffer.from(pack.measured.defaultMean, 'base64'))
 const dot = (one: Float32Array, other: Float32Array) =>
   one.reduce((sum, value, i) => sum + value * other[i], 0)
@@ -201,7 +203,7 @@ function expectSame(
   cohort: string[] | null,
 ) {
   const expected = bruteForce(probe, people, mean, cohort)
-  const { candidates } = found.identify(probe, people.length)
+  const { candidates } = found.identify([vote(probe)], people.length)
   expect(candidates.map(({ employeeId }) => employeeId)).toEqual(expected.map(({ employeeId }) => employeeId))
   const furthest = Math.max(...candidates.map(({ score }, i) => Math.abs(score - expected[i].score)))
   expect(furthest).toBeLessThan(1e-5)
@@ -213,7 +215,7 @@ function expectSame(
 function expectAlike(one: Gallery, other: Gallery, probes: readonly Float32Array[]) {
   const answers = [one, other].map((each) =>
     probes.map((probe) => {
-      const { candidates, ...rest } = each.identify(probe, 20)
+      const { candidates, ...rest } = each.identify([vote(probe)], 20)
       return {
         ...rest,
         candidates: candidates.map(({ employeeId, name, templateId, score }) => ({
@@ -225,9 +227,9 @@ function expectAlike(one: Gallery, other: Gallery, probes: readonly Float32Array
       }
     }),
   )
-  expect(one.identify(probes[0], 1).candidates.length).toBeGreaterThan(0)
+  expect(one.identify([vote(probes[0])], 1).candidates.length).toBeGreaterThan(0)
   for (const [i, answer] of answers[0].entries()) {
-    const given = other.identify(probes[i], 20)
+    const given = other.identify([vote(probes[i])], 20)
     expect(given).toMatchObject(answer)
     expect(given.candidates).toHaveLength(answer.candidates.length)
   }
@@ -305,7 +307,11 @@ describe('a growing gallery', () => {
       const byHand = people.reduce((sum, { vectors }) => sum + vectors[0][i], 0) / 10
       expect(Math.abs(mean[i] - byHand)).toBeLessThan(1e-7)
     }
-    expect(growing.identify(face(5001), 1)).toMatchObject({ scale: 'raw', calibrationId: row.id, people: 10 })
+    expect(growing.identify([vote(face(5001))], 1)).toMatchObject({
+      scale: 'raw',
+      calibrationId: row.id,
+      people: 10,
+    })
     expectSame(growing, face(5001), people, mean, null)
   })
 
@@ -323,7 +329,7 @@ describe('a growing gallery', () => {
       100,
     ])
     expect([...rows[4].cohort!].sort()).toEqual(people.slice(0, 100).map(({ employeeId }) => employeeId))
-    expect(growing.identify(face(1), 1)).toMatchObject({ scale: 'normalised', people: 120 })
+    expect(growing.identify([vote(face(1))], 1)).toMatchObject({ scale: 'normalised', people: 120 })
     expectSame(growing, face(9001, people[7].vectors[0]), people, await meanOf(rows[4]), rows[4].cohort)
   })
 
@@ -360,7 +366,7 @@ describe('a normalised gallery', () => {
   test('finds the right person first, however few are asked for', () => {
     for (const [i, person] of [0, 2, 5, 50, 104, 109].entries())
       for (const top of [1, 5]) {
-        const { candidates } = gallery!.identify(probes[i + 1], top)
+        const { candidates } = gallery!.identify([vote(probes[i + 1])], top)
         expect(candidates).toHaveLength(top)
         expect(candidates[0].employeeId).toBe(people[person].employeeId)
       }
@@ -370,7 +376,7 @@ describe('a normalised gallery', () => {
     for (let stranger = 0; stranger < 300; stranger++) {
       const probe = face(50_000 + stranger)
       const idsOf = (top: number) =>
-        gallery!.identify(probe, top).candidates.map(({ employeeId }) => employeeId)
+        gallery!.identify([vote(probe)], top).candidates.map(({ employeeId }) => employeeId)
       const all = idsOf(people.length)
       for (const top of [1, 5]) expect(idsOf(top)).toEqual(all.slice(0, top))
     }
@@ -378,13 +384,13 @@ describe('a normalised gallery', () => {
 
   test('verifies with the score that it identifies with', () => {
     for (const probe of probes)
-      for (const one of gallery!.identify(probe, people.length).candidates) {
-        const { score, rawScore, ...rest } = gallery!.verify(probe, one.employeeId)!
+      for (const one of gallery!.identify([vote(probe)], people.length).candidates) {
+        const { score, rawScore, ...rest } = gallery!.verify(vote(probe), one.employeeId)!
         expect(rest).toMatchObject({ employeeId: one.employeeId, name: one.name, templateId: one.templateId })
         expect(score).toBeCloseTo(one.score, 5)
         expect(rawScore).toBeCloseTo(one.rawScore, 5)
       }
-    expect(gallery!.verify(probes[0], 'nobody')).toBeUndefined()
+    expect(gallery!.verify(vote(probes[0]), 'nobody')).toBeUndefined()
   })
 
   test('is the same when it is opened again', async () => {
@@ -429,8 +435,8 @@ describe('a normalised gallery', () => {
   test('forgets a member of the cohort who leaves', async () => {
     await setActive('P003', false)
     await gallery!.refresh('P003')
-    expect(gallery!.verify(probes[2], 'P003')).toBeUndefined()
-    const { candidates, people: compared } = gallery!.identify(probes[2], 200)
+    expect(gallery!.verify(vote(probes[2]), 'P003')).toBeUndefined()
+    const { candidates, people: compared } = gallery!.identify([vote(probes[2])], 200)
     expect(compared).toBe(109)
     expect(candidates.map(({ employeeId }) => employeeId)).not.toContain('P003')
     await gallery!.settled()
@@ -460,7 +466,7 @@ describe('loading', () => {
     await store([last])
     const opened = await open()
     expect(opened.people).toBe(2)
-    expect(opened.identify(last.vectors[0], 1).candidates[0].employeeId).toBe(last.employeeId)
+    expect(opened.identify([vote(last.vectors[0])], 1).candidates[0].employeeId).toBe(last.employeeId)
   })
 
   test('finds everybody of more pages than one, and nobody inactive or of another pack', async () => {
@@ -475,7 +481,7 @@ describe('loading', () => {
     const opened = await open()
     expect(opened.people).toBe(1098)
     expect(opened.templates).toBe(people.slice(2).flatMap(({ vectors }) => vectors).length)
-    expect(opened.verify(people[1].vectors[0], 'P002')).toBeUndefined()
+    expect(opened.verify(vote(people[1].vectors[0]), 'P002')).toBeUndefined()
   })
 })
 
@@ -535,7 +541,7 @@ describe('a database that fails', () => {
     await surviving.refresh('P001')
     await setActive('P002', false)
     await surviving.refresh('P002')
-    expect(surviving.verify(people[1].vectors[0], 'P002')).toBeUndefined()
+    expect(surviving.verify(vote(people[1].vectors[0]), 'P002')).toBeUndefined()
   })
 
   test('everybody leaving at once does not stop it', async () => {
