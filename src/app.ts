@@ -4,9 +4,9 @@ import fastifyCors from '@fastify/cors'
 import fastifyHelmet from '@fastify/helmet'
 import { fastify, LogController } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { caRoute } from './access/ca-route.ts'
 import { callerId } from './access/caller.ts'
 import { isStill, registerGuard } from './access/guard.ts'
-import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
@@ -51,6 +51,7 @@ import { localTlsFiles, type Tls } from './shared/tls.ts'
 import type { WorkQueue } from './shared/work-queue.ts'
 import { siteRoutes } from './sites/routes.ts'
 import type { Vault } from './vault/vault.ts'
+import { webRoutes } from './web.ts'
 
 /** Everything the application stands on, made by main.ts or by a test. */
 export interface AppDeps {
@@ -105,7 +106,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
   await registerUploads(app, config.MAX_UPLOAD_SIZE)
   await registerDocumentation(app, deps.version)
 
-  linkPages(app)
+  await webRoutes(app)
   caRoute(app, localTlsFiles(config.DATA_DIR).ca)
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
