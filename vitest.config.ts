@@ -27,7 +27,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'postgres',
-          include: ['test/database/**/*.test.ts', 'test/ledger/**/*.test.ts', 'test/api/**/*.test.ts'],
+          include: [
+            'test/database/**/*.test.ts',
+            'test/ledger/**/*.test.ts',
+            'test/api/**/*.test.ts',
+            'test/gallery/learn.test.ts',
+          ],
           exclude: [...exclude, 'test/database/embedded-*.test.ts'],
           globalSetup: ['test/support/postgres-cluster.ts'],
         },

@@ -2,7 +2,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { decode } from '../src/face/decode.ts'
 import { embedFace } from '../src/face/embed.ts'
-import { openHumanV1, startEngine } from '../src/face/engine.ts'
+import { openNetworks, startEngine } from '../src/face/engine.ts'
 import { fitMesh, fivePoints, poseOf } from '../src/face/mesh.ts'
 import { openNetwork, sessionOptions } from '../src/face/onnx/session.ts'
 import { humanV1 } from '../src/face/packs/human-v1.ts'
@@ -45,7 +45,7 @@ export async function benchStages(rounds = 101): Promise<{ stages: StagesResult;
   const engineStartMs = performance.now() - start
 
   const bare: Bare[] = []
-  const networks = await openHumanV1(async (name, model, outputs) => {
+  const networks = await openNetworks(humanV1, undefined, async (name, model, outputs) => {
     const network = await openNetwork(name, model, outputs)
     const alone = await openBare(name, model, outputs)
     bare.push(alone)
@@ -60,7 +60,7 @@ export async function benchStages(rounds = 101): Promise<{ stages: StagesResult;
 
   const bytes = await kioskPicture('frontal')
   const picture = await decode(bytes)
-  const [detection] = rivalsOf(await findFaces(networks.detector, picture))
+  const [detection] = rivalsOf(await findFaces(humanV1.detector, networks.detector, picture))
   const mesh = await fitMesh(networks.mesh, picture, detection)
   const points = fivePoints(mesh)
   const embed = async () => {
@@ -81,7 +81,7 @@ export async function benchStages(rounds = 101): Promise<{ stages: StagesResult;
   const { analyse, bareNetworks, ...stages } = await timeInTurn(
     {
       decode: () => decode(bytes),
-      detect: () => findFaces(networks.detector, picture),
+      detect: () => findFaces(humanV1.detector, networks.detector, picture),
       mesh: () => fitMesh(networks.mesh, picture, detection),
       quality: () => assessQuality(picture, detection, mesh, poseOf(mesh)),
       'align+embed': embed,
@@ -107,12 +107,12 @@ export async function benchStages(rounds = 101): Promise<{ stages: StagesResult;
   return { stages: result, reference }
 }
 
-async function openBare(name: string, model: Uint8Array, outputs: string[]): Promise<Bare> {
+async function openBare(name: string, model: Uint8Array, outputs?: string[]): Promise<Bare> {
   const session = await InferenceSession.create(model, sessionOptions)
   let input: Record<string, Tensor> | undefined
   return {
     name,
-    run: () => session.run(input!, outputs),
+    run: () => session.run(input!, outputs ?? session.outputNames),
     feed: (values, shape) => {
       input ??= { [session.inputNames[0]]: new Tensor('float32', values, shape) }
     },

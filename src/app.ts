@@ -10,6 +10,7 @@ import { isStill, registerGuard } from './access/guard.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
+import { disputeRoutes } from './attendance/dispute-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
@@ -24,11 +25,12 @@ import type { FaceEngine } from './face/engine.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
+import { createLearner } from './gallery/learn.ts'
 import { livenessRoutes } from './gallery/liveness-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
-import type { Author, Ledger } from './ledger/ledger.ts'
+import { type Author, type Ledger, serverAuthor } from './ledger/ledger.ts'
 import { ledgerRoutes } from './ledger/routes.ts'
 import { metricsRoutes, stageTimes, timed } from './monitoring/metrics.ts'
 import { inferenceProbe, startHealthProbe } from './monitoring/probe.ts'
@@ -123,6 +125,9 @@ export async function buildApp(given: AppDeps): Promise<App> {
   })
   metricsRoutes(app, { ...deps, stages, health: probe.state })
 
+  const learner = createLearner({ ...deps, change: deps.ledger.by(serverAuthor) })
+  app.addHook('onClose', () => learner.close())
+
   await app.register(
     async (scope) => {
       const api = scope.withTypeProvider<ZodTypeProvider>()
@@ -159,10 +164,16 @@ export async function buildApp(given: AppDeps): Promise<App> {
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       attendanceRoutes(api, {
         ...deps,
+        learner,
         timeZone: config.TIME_ZONE,
         padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
         isStill: (request) => isStill(request, guard),
+      })
+      disputeRoutes(api, {
+        ...deps,
+        timeZone: config.TIME_ZONE,
+        duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
       })
     },
     { prefix: '/api/v1' },

@@ -15,9 +15,11 @@ import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
 import { startEnginePool } from './face/engine-pool.ts'
+import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
 import { openGallery } from './gallery/gallery.ts'
+import { releaseQuarantine } from './gallery/learn.ts'
 import { openPhotoStore } from './gallery/photo-store.ts'
 import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
@@ -93,7 +95,7 @@ export async function startServer(
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
     const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
-    const engine = await startEnginePool(cores, clock)
+    const engine = await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock)
     undo.push(() => engine.close())
 
     progress('loading the gallery')
@@ -105,6 +107,8 @@ export async function startServer(
     await applyTombstones(biometrics)
     await finishErasures(biometrics)
     await sealOlder(biometrics, progress)
+    // The gallery holds what had waited out its quarantine by then.
+    let released = clock.now()
     const gallery = await openGallery({
       db,
       vault,
@@ -151,7 +155,17 @@ export async function startServer(
       decisionDays: config.RETENTION_DECISIONS_DAYS,
       leaverDays: config.RETENTION_LEAVERS_DAYS,
     }
+    let guarded = new Date(0)
+    const drift = { ...biometrics, gallery, engine }
     const tidy = async () => {
+      const now = clock.now()
+      await releaseQuarantine(drift, released)
+      // Once a day, by one of the processes that share the port.
+      if (first && now.getTime() - guarded.getTime() >= 24 * HOUR_MS) {
+        await guardTemplates(drift)
+        guarded = now
+      }
+      released = now
       const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
       await forgetExpired(db, clock.now())
       await forgetFailures(db, clock.now())

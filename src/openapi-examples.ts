@@ -73,6 +73,8 @@ export const examples: Record<string, object> = {
     timestamp: '2025-03-03T17:45:00+07:00',
     notes: 'As the guard saw',
   },
+  'POST /api/v1/attendance/{id}/not-me': { device_id: 'KIOSK_001' },
+  'POST /api/v1/attendance/{id}/not-me/resolve': { confirmed: true, notes: 'The camera shows somebody else' },
 }
 
 /** The refusal of a request of which a field is not valid. */
@@ -105,6 +107,7 @@ const punch = {
   corrects: null,
   is_void: false,
   superseded_by: null,
+  disputed: null,
 }
 
 /** What the calls that matter most answer. */

@@ -1,10 +1,10 @@
 import { requireNetwork } from '../access/guard.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { FaceEngine } from '../face/engine.ts'
-import { digestOf } from '../face/packs/digest.ts'
 import type { Action } from '../face/pad/challenge.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from '../gallery/faults.ts'
-import { type Candidate, type Gallery, type Identification, MARGIN } from '../gallery/gallery.ts'
+import type { Candidate, Gallery } from '../gallery/gallery.ts'
+import type { Learner } from '../gallery/learn.ts'
 import { takeChallenge } from '../gallery/liveness-challenge.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -13,8 +13,8 @@ import { invalidField } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { type Decision, decide, type Evidence, type PadPolicy, type PunchType, type Rules } from './decide.ts'
-import type { DecisionRecord } from './decision-record.ts'
-import { judgeLiveness, type LivenessFound } from './liveness.ts'
+import { type Conclusion, describe } from './describe.ts'
+import { judgeLiveness } from './liveness.ts'
 import { bestFace, kindOf, type Looked, lookAt, votesOf } from './look.ts'
 import { type PictureDeps, savePicture, toKeptJpeg } from './pictures.ts'
 import {
@@ -27,7 +27,6 @@ import {
   lockActivePerson,
   lockKey,
   type NewDecision,
-  type Punch,
   type Remembered,
   remember,
 } from './records.ts'
@@ -36,6 +35,7 @@ import type { Checked } from './schema.ts'
 export interface CheckInDeps extends PictureDeps {
   engine: FaceEngine
   gallery: Gallery
+  learner: Pick<Learner, 'offer'>
   ledger: Pick<Ledger, 'punches'>
   queue: WorkQueue
   clock: Clock
@@ -198,6 +198,7 @@ async function decideAndStore(
     const ending = await decideInTurn()
     if (picture !== undefined && 'replayed' in ending && ending.replayed) await deps.photos.remove([picture])
     if (ending instanceof AppError) throw ending
+    learnFrom(deps, request, looked, ending)
     return ending
   } catch (error) {
     // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
@@ -238,6 +239,18 @@ async function decideAndStore(
       return { answer, replayed: false }
     })
   }
+}
+
+/** Only what is committed is learned from, and only once. */
+function learnFrom(
+  { learner }: CheckInDeps,
+  { images }: CheckRequest,
+  { embedded: [best] }: Looked,
+  { answer, replayed }: CheckResult,
+): void {
+  const { code: outcome, liveness, attendance_id: punchId, employee_id: employeeId } = answer
+  if (replayed || outcome !== 'identified' || punchId === undefined || employeeId === undefined) return
+  learner.offer({ punchId, employeeId, outcome, liveness, face: best.face, picture: images[best.frame] })
 }
 
 function pictureOf(looked: Looked): Evidence['picture'] {
@@ -298,28 +311,6 @@ async function rememberRefusal(
   }
 }
 
-interface Conclusion {
-  looked: Looked
-  votes: ReturnType<typeof votesOf>
-  pad: LivenessFound
-  /** Undefined where nothing could be compared. */
-  found: Identification | undefined
-  /** Who was recognised. */
-  best: Candidate | undefined
-  rules: Rules
-  decision: Decision
-  refusal: AppError | undefined
-  last: Punch | undefined
-  requested: PunchType | 'AUTO'
-  /** Of the kiosk's site. */
-  timeZone: string
-  /** When the punch counts. */
-  at: Date
-  now: Date
-  /** The file of the picture, where it is kept. */
-  picture: string | undefined
-}
-
 function decisionOf(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): NewDecision {
   const { found, best, decision, picture, now } = conclusion
   return {
@@ -330,7 +321,7 @@ function decisionOf(deps: CheckInDeps, request: CheckRequest, conclusion: Conclu
     pack: bestFace(conclusion.looked)?.pack ?? deps.engine.pack.name,
     calibrationId: found?.calibrationId ?? null,
     duplicateOf: decision.outcome === 'duplicate' ? decision.punchId : null,
-    record: describe(deps, request, conclusion),
+    record: describe(deps, request.capturedAt, conclusion),
     picture,
     now,
   }
@@ -433,75 +424,4 @@ const messages: Partial<Record<Decision['outcome'], string>> = {
 
 function clockTime(time: Date, timeZone: string): string {
   return new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' }).format(time)
-}
-
-/** Everything that led to the decision, as it is kept for good. */
-function describe(deps: CheckInDeps, request: CheckRequest, conclusion: Conclusion): DecisionRecord {
-  const { looked, found, pad, rules, decision, refusal, requested, now } = conclusion
-  const face = bestFace(looked)
-  const { pack } = deps.engine
-  return {
-    rule: decision.rule,
-    requested,
-    ...(request.capturedAt && {
-      time_of: 'client',
-      captured_at: request.capturedAt.toISOString(),
-      received_at: now.toISOString(),
-    }),
-    pack: { name: pack.name, digest: digestOf(pack.files) },
-    picture: looked.frames[looked.embedded[0]?.frame ?? 0].picture,
-    ...(face && {
-      face: { box: face.detection.box, score: face.detection.score, pose: face.pose },
-      quality: {
-        score: face.quality.score,
-        parts: face.quality.parts,
-        measures: { ...face.quality.measures },
-      },
-    }),
-    ...(looked.frames.length > 1 && { frames: describeFrames(deps.gallery, conclusion) }),
-    liveness: { state: pad.state, policy: rules.padPolicy, signals: pad.signals },
-    thresholds: {
-      quality: rules.minQuality,
-      ...(found && {
-        confidence: found.threshold,
-        ...found.thresholds,
-        high: found.high,
-        learning: found.learning,
-        margin: MARGIN,
-      }),
-    },
-    ...(refusal && { refused: { code: refusal.code, details: refusal.details } }),
-    ...(found && {
-      scale: found.scale,
-      people: found.people,
-      candidates: found.candidates.map((one, index) => ({
-        employee_id: one.employeeId,
-        template_id: one.templateId,
-        raw_score: one.rawScore,
-        score: one.score,
-        minus_log10_fmr: one.minusLog10Fmr,
-        confidence: one.confidence,
-        // Beyond what the pack's impostor pairs could count the table is a fitted tail.
-        extrapolated: one.extrapolated,
-        margin: index === 0 ? null : one.margin,
-        look_alike: one.lookAlike,
-      })),
-    }),
-    timings_ms: looked.timings,
-  }
-}
-
-/** Each picture, with whom it alone resembles most. */
-function describeFrames(gallery: Gallery, { looked, votes }: Conclusion): DecisionRecord['frames'] {
-  return looked.frames.map((frame, index) => {
-    const vote = votes.find((one) => one.frame === index)?.vote
-    const [best] = vote ? gallery.identify([vote], 1).candidates : []
-    return {
-      kind: frame.kind,
-      quality: frame.kind === 'face' ? frame.face.quality.score : null,
-      embedded: looked.embedded.some((one) => one.frame === index),
-      votes: best ? { employee_id: best.employeeId, confidence: best.confidence } : null,
-      at_ms: looked.atMs[index],
-    }
-  })
 }

@@ -19,6 +19,7 @@ function punchesIn(db: Database | DatabaseTransaction, { departments }: View) {
     .leftJoin('devices', 'devices.device_id', 'attendance.device_id')
     .leftJoin('sites', (join) => join.on(sql<SqlBool>`sites.id = ${siteId}`))
     .leftJoin('attendance as later', 'later.corrects', 'attendance.id')
+    .leftJoin('disputes', 'disputes.punch_id', 'attendance.id')
   return departments === undefined
     ? punches
     : punches.where(sql<SqlBool>`employees.department = ANY(${departments}::text[])`)
@@ -45,6 +46,7 @@ const columns = [
   'attendance.corrects',
   'attendance.is_void',
   'later.id as superseded_by',
+  'disputes.state as disputed',
 ] as const
 
 /** Holds for the punches that count: nothing corrects them, and they do not merely take another one away. */

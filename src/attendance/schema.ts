@@ -137,6 +137,77 @@ export const idempotencyHeaders = z.looseObject({
     .describe('The same key and request again answer the first result; kept for 7 days per device'),
 })
 
+const disputeState = z.enum(['open', 'confirmed', 'rejected'])
+
+export const notMeSchema = z.object({ device_id: deviceId.describe('The kiosk at which the punch was made') })
+
+export const notMeAnswer = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  attendance_id: z.number(),
+  disputed: disputeState,
+})
+
+export const resolutionSchema = z
+  .object({
+    confirmed: z
+      .boolean()
+      .describe(
+        'true: it was somebody else, and the punch is taken away. false: it was the person all the same',
+      ),
+    employee_id: employeeId.optional().describe('Who it was: they get the punch, by hand'),
+    notes: text(500).optional().describe('Why: it stays with the dispute, and with the correction for good'),
+  })
+  .refine((given) => given.confirmed || given.employee_id === undefined, {
+    path: ['employee_id'],
+    error: 'cannot be given where the dispute is rejected',
+  })
+
+export const resolvedSchema = z
+  .object({
+    success: z.literal(true),
+    message: z.string(),
+    attendance_id: z.number(),
+    state: disputeState,
+    correction_id: z.number().nullable().describe('The row that takes the punch away'),
+    entered_id: z
+      .number()
+      .nullable()
+      .describe('The punch that was entered for employee_id; null where they had one at this time already'),
+    deleted_face_templates: z.number().describe('Templates that had been learned from the punch'),
+    look_alike: z
+      .string()
+      .nullable()
+      .describe('The employee_id from whom the person must be told apart more surely from now on'),
+  })
+  .meta({ id: 'DisputeResolved' })
+
+export const disputeQuery = pageQuery.extend({ state: disputeState.optional() })
+
+export type DisputeQuery = z.infer<typeof disputeQuery>
+
+export const disputeSchema = z
+  .object({
+    attendance_id: z.number(),
+    state: disputeState,
+    disputed_at: z.date(),
+    employee_id: z.string().describe('Who the punch says it was'),
+    employee_name: z.string(),
+    device_id: z.string(),
+    timestamp: z.date(),
+    attendance_type: punchType,
+    confidence_score: z.number(),
+    resolved_at: z.date().nullable(),
+    resolved_by: z.string().nullable(),
+    actual_employee_id: z
+      .string()
+      .nullable()
+      .describe('Who it was, where that is known; null for somebody whom the caller may not see'),
+    correction_id: z.number().nullable(),
+    notes: z.string().nullable(),
+  })
+  .meta({ id: 'Dispute' })
+
 const outcome = z.enum(['identified', 'duplicate', 'not_identified', 'ambiguous', 'attack', 'undecided'])
 
 /** The old system's keys, and what explains them. */
@@ -204,6 +275,9 @@ export const punchSchema = z
     corrects: z.number().nullable().describe('The punch that this one takes the place of'),
     is_void: z.boolean().describe('The corrected punch does not count, and nothing in its place'),
     superseded_by: z.number().nullable().describe('The correction that takes the place of this one'),
+    disputed: disputeState
+      .nullable()
+      .describe('Whether somebody said at the kiosk that it was not them, and what was found'),
   })
   .meta({ id: 'Attendance' })
 

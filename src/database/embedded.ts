@@ -75,6 +75,9 @@ export function embeddedPool(pglite: PGlite): pg.Pool {
 /** More than there are statements of fixed text; lists of any length make others. */
 const maxPrepared = 500
 
+/** What begins and ends a transaction has nothing to plan, and a migration is never asked again. */
+const preparable = (text: string, values: unknown[]) => values.length > 0 || /^\s*(SELECT|WITH)\s/i.test(text)
+
 /** A client whose statements are parsed and planned once: of a short one that is most of the cost. */
 class PreparingClient extends pg.Client {
   readonly #names = new Map<string, string>()
@@ -84,7 +87,7 @@ class PreparingClient extends pg.Client {
     const [text, values] = words
     if (typeof text !== 'string' || !Array.isArray(values) || words.length > 2)
       return super.query(...(words as [string])) as never
-    if (values.length > 0 && !this.#names.has(text) && this.#names.size < maxPrepared)
+    if (preparable(text, values) && !this.#names.has(text) && this.#names.size < maxPrepared)
       this.#names.set(text, createHash('sha256').update(text).digest('hex').slice(0, 32))
     return super.query({ name: this.#names.get(text), text, values }) as never
   }

@@ -44,13 +44,6 @@ export async function decode(bytes: Uint8Array): Promise<Picture> {
       'This is not a JPEG, PNG or WebP picture. Send one of these.',
     )
   try {
-    // Reads the header only. With the limit set, sharp would end it with an error of its own, and no size to tell.
-    const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata()
-    if (width * height > MAX_PIXELS)
-      throw new AppError(
-        'image_too_many_pixels',
-        `The picture has ${width} x ${height} pixels; at most ${MAX_PIXELS / 1e6} million are taken. Send a smaller one.`,
-      )
     const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: MAX_PIXELS })
       .autoOrient()
       .resize(WORKING_SIDE_PX, WORKING_SIDE_PX, { fit: 'inside', withoutEnlargement: true })
@@ -64,14 +57,21 @@ export async function decode(bytes: Uint8Array): Promise<Picture> {
       height: info.height,
     }
   } catch (cause) {
-    if (cause instanceof AppError) throw cause
-    throw new AppError(
-      'invalid_image',
-      'The picture is damaged or cut off. Take or send it again.',
-      {},
-      cause,
-    )
+    throw await reasonOf(cause, bytes)
   }
+}
+
+/** Why a picture was not decoded. Only then is its header read on its own: sharp's error does not tell the size. */
+async function reasonOf(cause: unknown, bytes: Uint8Array): Promise<AppError> {
+  const header = await sharp(bytes, { limitInputPixels: false })
+    .metadata()
+    .catch(() => undefined)
+  if (header && header.width * header.height > MAX_PIXELS)
+    return new AppError(
+      'image_too_many_pixels',
+      `The picture has ${header.width} x ${header.height} pixels; at most ${MAX_PIXELS / 1e6} million are taken. Send a smaller one.`,
+    )
+  return new AppError('invalid_image', 'The picture is damaged or cut off. Take or send it again.', {}, cause)
 }
 
 function grayToRgb(data: Uint8Array, channels: number): Uint8Array {

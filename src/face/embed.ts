@@ -1,3 +1,4 @@
+import { AppError } from '../shared/errors.ts'
 import {
   arcFaceTemplate,
   fitSimilarity,
@@ -9,12 +10,16 @@ import {
 } from './align.ts'
 import type { Picture } from './decode.ts'
 import type { Network } from './onnx/session.ts'
+import type { NetworkSource } from './onnx/source.ts'
 
 /** One of the networks whose embeddings make the fused one. */
 export interface EmbedderSpec {
+  network: NetworkSource
   /** Side of the square crop in pixels. */
   sidePx: number
   normalization: Normalization
+  /** Where each colour of the network's input is divided by its own number. */
+  colourDeviations?: readonly [number, number, number]
   /** Where a point of the ArcFace template (112 x 112) lies in this network's crop. */
   place: (point: Point) => Point
   /** Length of the embedding. */
@@ -27,7 +32,10 @@ export interface EmbedderSpec {
   weight: number
 }
 
-/** Aligns the face and embeds the crop together with its mirror image: a unit vector of `spec.dimension`. */
+/**
+ * Aligns the face and embeds the crop and its mirror image, in one run where the network takes two pictures at once:
+ * a unit vector of `spec.dimension`. Rejects with `model_failure`.
+ */
 export async function embedFace(
   network: Network,
   spec: EmbedderSpec,
@@ -39,12 +47,32 @@ export async function embedFace(
   const crops = new Float32Array(2 * length)
   const toPicture = invert(fitSimilarity(points, arcFaceTemplate.map(spec.place)))
   warp(picture, toPicture, sidePx, spec.normalization, crops)
+  if (spec.colourDeviations) divideColours(crops.subarray(0, length), spec.colourDeviations)
   mirror(crops, sidePx, 0, length)
-  const { embedding } = await network.run(crops, [2, 3, sidePx, sidePx])
-  const straight = unit(embedding.slice(0, spec.dimension))
-  const mirrored = unit(embedding.slice(spec.dimension))
+  const both =
+    network.batch === 1
+      ? [await embeddings(crops.subarray(0, length), 1), await embeddings(crops.subarray(length), 1)].flat()
+      : await embeddings(crops, 2)
+  const [straight, mirrored] = both.map(unit)
   const sum = unit(straight.map((value, i) => value + mirrored[i]))
   return spec.squareRoot ? unit(sum.map((value) => Math.sqrt(Math.max(0, value)))) : sum
+
+  async function embeddings(input: Float32Array, count: number): Promise<Float32Array[]> {
+    const results = await network.run(input, [count, 3, sidePx, sidePx])
+    const values = results[network.outputs[0]]
+    const each = Array.from({ length: count }, (_, i) =>
+      values.slice(i * spec.dimension, (i + 1) * spec.dimension),
+    )
+    // What has another length is no embedding, and zeros have no direction: neither may become a score.
+    if (values.length !== count * spec.dimension || each.some((one) => one.every((value) => value === 0)))
+      throw new AppError('model_failure', 'A face model answered what is no embedding; try again.')
+    return each
+  }
+}
+
+function divideColours(crop: Float32Array, deviations: readonly number[]): void {
+  const area = crop.length / 3
+  for (let i = 0; i < crop.length; i++) crop[i] /= deviations[Math.floor(i / area)]
 }
 
 /**

@@ -4,8 +4,9 @@ import { Worker } from 'node:worker_threads'
 import '../shared/no-telemetry.ts'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError, type ErrorCode } from '../shared/errors.ts'
-import { counted, type FaceEngine } from './engine.ts'
+import { counted, type EngineChoice, type FaceEngine, padOf } from './engine.ts'
 import { humanV1 } from './packs/human-v1.ts'
+import { measuredOf } from './packs/measured.ts'
 import type { Analysis, Burst, Choice } from './pipeline.ts'
 
 /** What a worker is asked. */
@@ -14,6 +15,12 @@ export type Job =
   | { kind: 'frames'; pictures: readonly Uint8Array[]; spread: boolean }
 
 export type Task = Job & { id: number }
+
+/** What a worker is started with; the pack goes by its name, because a manifest cannot be sent to a thread. */
+export interface WorkerChoice {
+  pack: string
+  modelPath: string | undefined
+}
 
 /** What it says: once that it is ready, then one answer to each task. */
 export type Answer =
@@ -37,11 +44,16 @@ const PAUSE_MS = 1000
  * The face engine in `size` threads of its own. ONNX Runtime's `run` for Node computes on the thread that calls it, so
  * that an engine on the main thread would hold up every other request for as long as a network runs.
  *
- * Rejects when a worker cannot start; none is left then. A worker that dies later fails what it was doing with
+ * The pack must be one of the catalogue. Rejects when a worker cannot start; none is left then. A worker that dies later fails what it was doing with
  * `model_failure` and is replaced, however many attempts that takes. From a failure on, `ready()` is false until an
  * analysis works again or, if nobody asks for one, until a replacement is up. `close` fails what is still under way.
  */
-export async function startEnginePool(size: number, clock: Clock = systemClock): Promise<FaceEngine> {
+export async function startEnginePool(
+  size: number,
+  { pack = humanV1, modelPath }: EngineChoice = {},
+  clock: Clock = systemClock,
+): Promise<FaceEngine> {
+  const workerData: WorkerChoice = { pack: pack.name, modelPath }
   const pending = new Map<number, Pending>()
   /** All threads, with those that are still starting. */
   const threads = new Set<Worker>()
@@ -59,7 +71,8 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
 
   /** Resolves when the worker can be asked, rejects when it dies before that. */
   function addWorker(): Promise<void> {
-    const worker = new Worker(new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url))
+    const script = new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url)
+    const worker = new Worker(script, { workerData })
     threads.add(worker)
     return new Promise((resolve, reject) => {
       let cause: unknown
@@ -152,7 +165,12 @@ export async function startEnginePool(size: number, clock: Clock = systemClock):
     await close()
     throw error
   }
-  return { pack: humanV1, ...work, close }
+  return {
+    pack: { ...pack, measured: measuredOf(pack, modelPath) ?? null },
+    looksForAttacks: padOf(pack, modelPath) !== undefined,
+    ...work,
+    close,
+  }
 }
 
 const stopping = () => new AppError('stopping', 'The face engine is stopping; try again in a moment.')

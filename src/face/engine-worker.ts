@@ -1,19 +1,22 @@
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { AppError } from '../shared/errors.ts'
-import { openHumanV1 } from './engine.ts'
-import type { Answer, Job, Task } from './engine-pool.ts'
-import { humanV1 } from './packs/human-v1.ts'
+import { openNetworks } from './engine.ts'
+import type { Answer, Job, Task, WorkerChoice } from './engine-pool.ts'
+import { findPack } from './packs/catalogue.ts'
 import { analyseFrames, analysePicture } from './pipeline.ts'
 
 // The networks in a thread of their own: see engine-pool.ts.
 
-const networks = await openHumanV1()
+const choice = workerData as WorkerChoice
+const pack = findPack(choice.pack)
+if (!pack) throw new Error(`There is no model pack ${choice.pack}.`)
+const networks = await openNetworks(pack, choice.modelPath)
 const tell = (answer: Answer) => parentPort?.postMessage(answer)
 
 const work = (job: Job) =>
   job.kind === 'picture'
-    ? analysePicture(humanV1, networks, job.bytes, job.choice)
-    : analyseFrames(humanV1, networks, job.pictures, job.spread)
+    ? analysePicture(pack, networks, job.bytes, job.choice)
+    : analyseFrames(pack, networks, job.pictures, job.spread)
 
 parentPort?.on('message', async ({ id, ...job }: Task) => {
   try {

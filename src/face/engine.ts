@@ -1,13 +1,13 @@
+import { existsSync } from 'node:fs'
 import { type Clock, systemClock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { blazefaceOutputs } from './detect/blazeface.ts'
-import { meshOutputs } from './mesh.ts'
-import { buildDlibResnet } from './onnx/dlib-resnet.ts'
 import { openNetwork } from './onnx/session.ts'
-import { translateGraphModel } from './onnx/tfjs-graph.ts'
-import { humanV1 } from './packs/human-v1.ts'
-import { locate } from './packs/locate.ts'
-import type { Pack } from './packs/pack.ts'
+import { type NetworkSource, readModel } from './onnx/source.ts'
+import { minifasnet } from './packs/catalogue.ts'
+import { humanV1, meshNetwork } from './packs/human-v1.ts'
+import { locate, placeOf } from './packs/locate.ts'
+import { measuredOf } from './packs/measured.ts'
+import type { AddOn, Installable, Pack } from './packs/pack.ts'
 import {
   type Analysis,
   analyseFrames,
@@ -20,7 +20,10 @@ import { testPicture } from './test-picture.ts'
 
 /** The face engine: pictures in, measured faces out. It knows no people, no database and no HTTP. */
 export interface FaceEngine {
+  /** With what was measured of it, wherever that stands. */
   pack: Pack
+  /** Whether networks against presentation attacks are loaded. */
+  looksForAttacks: boolean
   /**
    * Looks at a JPEG, PNG or WebP. Rejects with an AppError when the picture or a network fails.
    * Several large faces are refused; `choice` 'central' takes the middle one, for data sets that are labelled so.
@@ -48,18 +51,24 @@ export interface EnginePerformance {
 }
 
 /**
- * Starts the engine with the embedded pack: checks the weights against the pack's manifest, translates them to
- * ONNX in memory and loads them. Throws when a file is missing or altered; there is no lesser engine to fall back to.
+ * Starts the engine: checks the weights against the pack's manifest and loads them.
+ * Throws when a file is missing or altered; there is no lesser engine to fall back to.
  */
-export async function startEngine(clock: Clock = systemClock): Promise<FaceEngine> {
-  const networks = await openHumanV1()
-  const all = [networks.detector, networks.mesh, ...networks.embedders]
+export async function startEngine({
+  pack = humanV1,
+  modelPath,
+  clock = systemClock,
+}: EngineChoice & { clock?: Clock } = {}): Promise<FaceEngine> {
+  const networks = await openNetworks(pack, modelPath)
+  const pads = networks.pad.map(({ network }) => network)
+  const all = [networks.detector, networks.mesh, ...networks.embedders, ...pads]
   return {
-    pack: humanV1,
+    pack: { ...pack, measured: measuredOf(pack, modelPath) ?? null },
+    looksForAttacks: pads.length > 0,
     ...counted(
       {
-        analyse: (bytes, choice) => analysePicture(humanV1, networks, bytes, choice),
-        analyseFrames: (pictures, spread) => analyseFrames(humanV1, networks, pictures, spread),
+        analyse: (bytes, choice) => analysePicture(pack, networks, bytes, choice),
+        analyseFrames: (pictures, spread) => analyseFrames(pack, networks, pictures, spread),
       },
       clock,
     ),
@@ -125,35 +134,50 @@ export function counted({ analyse, analyseFrames }: Work, clock: Clock) {
   }
 }
 
-/** Loads the networks of the embedded pack. `open` is another way of opening them, for the benchmark. */
-export async function openHumanV1(open = openNetwork): Promise<Networks> {
-  const { files } = humanV1
-  const [blazeface, , facemesh, , faceres, , resnet] = Object.values(files).map(locate)
-  const swap = (outputs: Record<string, string>) => Object.keys(outputs)
-  const detector = translateGraphModel({
-    path: blazeface,
-    input: { name: 'input', shape: [3, 256, 256] },
-    outputs: blazefaceOutputs,
-    batch: 1,
-  })
-  const mesh = translateGraphModel({
-    path: facemesh,
-    input: { name: 'input_1', shape: [3, 192, 192] },
-    outputs: meshOutputs,
-    batch: 1,
-  })
-  const features = translateGraphModel({
-    path: faceres,
-    input: { name: 'input_1', shape: [3, 224, 224] },
-    outputs: { embedding: 'global_pooling/Mean' },
-    batch: -1,
-  })
-  return {
-    detector: await open('blazeface', detector, swap(blazefaceOutputs)),
-    mesh: await open('facemesh', mesh, swap(meshOutputs)),
-    embedders: [
-      await open('faceres', features, ['embedding']),
-      await open('resnet', buildDlibResnet(resnet), ['embedding']),
-    ],
+/** Which engine: the embedded pack by default. Without `modelPath`, the folder of installed weights, no add-on is looked for. */
+export interface EngineChoice {
+  pack?: Pack
+  modelPath?: string
+}
+
+/**
+ * Loads the networks of a pack, and those against presentation attacks. Throws an Error that names the file, the pack and
+ * what to do when a file is missing or altered. `open` is another way of opening a network, for the benchmark.
+ */
+export async function openNetworks(
+  pack: Pack,
+  modelPath?: string,
+  open: typeof openNetwork = openNetwork,
+): Promise<Networks> {
+  const attacks = padOf(pack, modelPath)
+  // All files before the first network: a fault is told at once, not after seconds of loading.
+  for (const { name, files } of new Set([pack, attacks ?? pack]))
+    for (const file of Object.values(files)) locate(file, name, modelPath)
+  const load = ({ files }: Installable, source: NetworkSource) =>
+    open(
+      source.file,
+      readModel(source, placeOf(files[source.file], modelPath)),
+      source.format === 'tfjs' ? Object.keys(source.outputs) : undefined,
+    )
+  const networks: Networks = {
+    detector: await load(pack, pack.detector.network),
+    mesh: await load(pack, meshNetwork),
+    embedders: [],
+    pad: [],
   }
+  for (const { network } of pack.embedders) networks.embedders.push(await load(pack, network))
+  for (const { network, scale } of attacks?.pad ?? [])
+    networks.pad.push({ network: await load(attacks!, network), scale })
+  return networks
+}
+
+/**
+ * Whose networks look for presentation attacks: the pack's own, else the add-on's where at least one of its files is
+ * there (a wrong one must be told, not passed over), else nobody's.
+ */
+export function padOf(pack: Pack, modelPath?: string): Pack | AddOn | undefined {
+  if (pack.pad.length > 0) return pack
+  if (modelPath === undefined) return undefined
+  const there = Object.values(minifasnet.files).some((file) => existsSync(placeOf(file, modelPath)))
+  return there ? minifasnet : undefined
 }

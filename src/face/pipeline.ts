@@ -1,10 +1,11 @@
 import { decode, type Picture } from './decode.ts'
-import { detectFaces } from './detect/blazeface.ts'
+import { detectFaces } from './detect/detect.ts'
 import type { Detection } from './detect/detection.ts'
 import { embedFace } from './embed.ts'
-import { fitMesh, fivePoints, type Mesh, type Pose, poseOf } from './mesh.ts'
+import { fitMesh, fivePoints, type Mesh, type Pose, poseOf, wholeFace } from './mesh.ts'
+import { type PadNetwork, scoreBonaFide } from './minifasnet.ts'
 import type { Network } from './onnx/session.ts'
-import type { Pack } from './packs/pack.ts'
+import type { DetectorSpec, Pack } from './packs/pack.ts'
 import { assessQuality, type Quality } from './quality.ts'
 
 /** The networks of a pack, loaded. `embedders` stand in the order of the pack's specifications. */
@@ -12,6 +13,8 @@ export interface Networks {
   detector: Network
   mesh: Network
   embedders: Network[]
+  /** Those that look for presentation attacks; none where none are installed. */
+  pad: PadNetwork[]
 }
 
 /** One face, measured: everything in it comes from the same detection. */
@@ -87,10 +90,10 @@ export async function analysePicture(
   choice: Choice,
 ): Promise<Analysis> {
   const { timings, timed } = stopwatch()
-  const seen = await lookAt(networks, bytes, choice, timed)
+  const seen = await lookAt(pack, networks, bytes, choice, timed)
   const { frame, picture, rivals } = seen
   if (frame.kind !== 'face') return { ...frame, timings }
-  const vector = await timed('embed', () => embed(pack, networks.embedders, picture, frame.face.mesh))
+  const vector = await timed('embed', () => embed(pack, networks.embedders, picture, frame.face))
   return { ...frame, face: { ...frame.face, pack: pack.name, vector }, rivals, timings }
 }
 
@@ -113,7 +116,7 @@ export async function analyseFrames(
   const best: { frame: number; look: Look; picture: Picture }[] = []
   const thirdOf = (frame: number) => Math.floor((frame * EMBEDDED_FRAMES) / pictures.length)
   for (const [index, bytes] of pictures.entries()) {
-    const { frame, picture } = await lookAt(networks, bytes, 'only', timed)
+    const { frame, picture } = await lookAt(pack, networks, bytes, 'only', timed)
     frames.push(frame)
     if (frame.kind !== 'face') continue
     best.push({ frame: index, look: frame.face, picture })
@@ -125,7 +128,7 @@ export async function analyseFrames(
   }
   const embedded = []
   for (const { frame, look, picture } of best) {
-    const vector = await timed('embed', () => embed(pack, networks.embedders, picture, look.mesh))
+    const vector = await timed('embed', () => embed(pack, networks.embedders, picture, look))
     embedded.push({ frame, face: { ...look, pack: pack.name, vector } })
   }
   return { frames, embedded, timings }
@@ -147,6 +150,7 @@ function stopwatch(): { timings: Record<Stage, number>; timed: Timed } {
 }
 
 async function lookAt(
+  pack: Pack,
   networks: Networks,
   bytes: Uint8Array,
   choice: Choice,
@@ -154,7 +158,7 @@ async function lookAt(
 ): Promise<{ frame: Frame; picture: Picture; rivals: number }> {
   const picture = await timed('decode', () => decode(bytes))
   const seen = { picture: { widthPx: picture.width, heightPx: picture.height } }
-  const detections = await timed('detect', () => findFaces(networks.detector, picture))
+  const detections = await timed('detect', () => findFaces(pack.detector, networks.detector, picture))
   const rivals = rivalsOf(detections)
   const answer = (frame: Frame) => ({ frame, picture, rivals: rivals.length })
   if (rivals.length === 0) return answer({ ...seen, kind: 'no_face' })
@@ -166,7 +170,11 @@ async function lookAt(
   if (mesh.presence < MIN_PRESENCE) return answer({ ...seen, kind: 'no_face' })
   const pose = poseOf(mesh)
   const quality = await timed('quality', () => assessQuality(picture, detection, mesh, pose))
-  return answer({ ...seen, kind: 'face', face: { detection, mesh, pose, quality, padScore: null } })
+  const padScore =
+    networks.pad.length === 0
+      ? null
+      : await timed('pad', () => scoreBonaFide(networks.pad, picture, wholeFace(detection, mesh)))
+  return answer({ ...seen, kind: 'face', face: { detection, mesh, pose, quality, padScore } })
 }
 
 /** Which face of several is meant: none, because there must be only one large face, or the one in the middle. */
@@ -176,11 +184,15 @@ export type Choice = 'only' | 'central'
  * All faces, best score first. A face that fills the frame is missed or falls into parts, so that nothing or something
  * very large calls for a second look with a margin around the picture.
  */
-export async function findFaces(detector: Network, picture: Picture): Promise<Detection[]> {
-  const faces = await detectFaces(detector, picture)
+export async function findFaces(
+  spec: DetectorSpec,
+  detector: Network,
+  picture: Picture,
+): Promise<Detection[]> {
+  const faces = await detectFaces(spec, detector, picture)
   const closeUpPx = CLOSE_UP_SHARE * Math.max(picture.width, picture.height)
   if (faces.length > 0 && faces.every((face) => sideOf(face) < closeUpPx)) return faces
-  const withMargin = await detectFaces(detector, picture, 0.5)
+  const withMargin = await detectFaces(spec, detector, picture, 0.5)
   return withMargin.length > 0 ? withMargin : faces
 }
 
@@ -207,8 +219,13 @@ function mostCentral(detections: readonly Detection[], { width, height }: Pictur
 
 const sideOf = ({ box }: Detection) => Math.sqrt(box.width * box.height)
 
-async function embed(pack: Pack, embedders: Network[], picture: Picture, mesh: Mesh): Promise<Float32Array> {
-  const points = fivePoints(mesh)
+async function embed(
+  pack: Pack,
+  embedders: Network[],
+  picture: Picture,
+  { detection, mesh }: Look,
+): Promise<Float32Array> {
+  const points = pack.points === 'mesh' ? fivePoints(mesh) : detection.points
   const vector = new Float32Array(pack.dimension)
   let at = 0
   for (const [index, spec] of pack.embedders.entries()) {

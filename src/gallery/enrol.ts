@@ -13,6 +13,7 @@ import type { WorkQueue } from '../shared/work-queue.ts'
 import { SealBroken } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
 import { giveConsent, requireConsent } from './consent.ts'
+import { guardAround } from './drift.ts'
 import { noFace, poorQuality, severalFaces } from './faults.ts'
 import { type Gallery, voteOf } from './gallery.ts'
 import { findKey, keyForEnrolment } from './person-key.ts'
@@ -23,6 +24,7 @@ import {
   deleteSample,
   deleteTemplate,
   deleteTemplates,
+  deleteUnusedPhotos,
   findAdminTemplate,
   findPerson,
   fingerprint,
@@ -30,6 +32,7 @@ import {
   listSamples,
   listTemplates,
   replaceSampleFile,
+  type Sample,
   sampleVectors,
   upsertAdminTemplate,
 } from './templates.ts'
@@ -104,7 +107,7 @@ export async function enrolPhoto(
       if (consent) await giveConsent(trx, { employeeId, ...consent, now: clock.now() })
       // Once more: it may have been withdrawn while the networks ran.
       await requireConsent(trx, employeeId)
-      const samples = await listSamples(trx, employeeId)
+      const samples = await uploadedSamples(trx, employeeId)
       const key = await keyForEnrolment(vault, trx, employeeId)
       const print = fingerprint(key, sha256)
       const same = samples.find((sample) => sample.sha256 === print)
@@ -127,6 +130,7 @@ export async function enrolPhoto(
           heightPx: jpeg.height,
           sha256: print,
           quality: face.quality.score,
+          createdFrom: 'ADMIN_UPLOAD',
           isAvatar: samples.length === 0,
           pack: deps.engine.pack.name,
           vector: face.vector,
@@ -151,6 +155,7 @@ export async function enrolPhoto(
     if (!enrolled.alreadyStored && alsoEnrolledAs.length > 0)
       log.warn({ others: alsoEnrolledAs.length }, 'a face was enrolled that other people are enrolled with')
     await gallery.refresh(employeeId)
+    await guardAround(deps, change, employeeId)
     return enrolled
   } catch (error) {
     // After a refusal there is no row. After a lost connection nobody knows: then the sweep decides.
@@ -159,7 +164,10 @@ export async function enrolPhoto(
   }
 }
 
-/** Deletes one photo and makes the template anew from the others; without any the person is no longer recognised. */
+/**
+ * Deletes one photo and makes the template anew from the others; without any uploaded one the person is no longer
+ * recognised. What was learned from a photo goes with it.
+ */
 export async function deletePhoto(
   deps: EnrolDeps,
   change: Change,
@@ -169,42 +177,48 @@ export async function deletePhoto(
   const { gallery, photos } = deps
   const deleted = await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
-    const samples = await listSamples(trx, employeeId)
-    const sample = samples.find(({ id }) => id === photoId)
+    const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
     if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
     await deleteSample(trx, sample)
-    await rebuildTemplate(trx, deps, employeeId)
-    return { filePath: sample.file_path, remaining: samples.length - 1 }
+    if (sample.created_from === 'ADMIN_UPLOAD') await rebuildTemplate(trx, deps, employeeId)
+    const files = [sample.file_path, ...(await deleteUnusedPhotos(trx, employeeId))]
+    return { files, remaining: (await uploadedSamples(trx, employeeId)).length }
   })
   await gallery.refresh(employeeId)
-  await photos.remove([deleted.filePath])
+  await photos.remove(deleted.files)
+  await guardAround(deps, change, employeeId)
   return { remaining: deleted.remaining }
 }
 
-/** Makes one photo of a person their avatar. */
+/** Makes one uploaded photo of a person their avatar. */
 export async function setAvatar(change: Change, employeeId: string, photoId: number): Promise<void> {
   await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
-    const sample = (await listSamples(trx, employeeId)).find(({ id }) => id === photoId)
-    if (!sample) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
+    const sample = (await uploadedSamples(trx, employeeId)).find(({ id }) => id === photoId)
+    if (!sample) throw new AppError('photo_not_found', 'There is no such uploaded photo of this employee.')
     await chooseAvatar(trx, sample)
   })
 }
 
-/** Deletes one template; the photos stay, and a rebuild makes it again. Returns how many are left. */
+/**
+ * Deletes one template. The uploaded photos stay, and a rebuild makes it again; a learned one goes with its photo, and with
+ * the administrator's go all that descend from it. Returns how many are left.
+ */
 export async function removeTemplate(
-  { gallery }: EnrolDeps,
+  { gallery, photos }: EnrolDeps,
   change: Change,
   employeeId: string,
   templateId: number,
 ): Promise<{ remaining: number }> {
-  const remaining = await change(async (trx) => {
+  const { files, remaining } = await change(async (trx) => {
     await requirePerson(trx, employeeId, true)
     if (!(await deleteTemplate(trx, employeeId, templateId)))
       throw new AppError('template_not_found', 'There is no such template of this employee.')
-    return (await listTemplates(trx, employeeId)).length
+    const files = await deleteUnusedPhotos(trx, employeeId)
+    return { files, remaining: (await listTemplates(trx, employeeId)).length }
   })
   await gallery.refresh(employeeId)
+  await photos.remove(files)
   return { remaining }
 }
 
@@ -253,6 +267,11 @@ async function requirePerson(
 ): Promise<void> {
   if (!(await findPerson(db, employeeId, lock)))
     throw new AppError('employee_not_found', `There is no employee ${employeeId}.`)
+}
+
+/** The photos that an administrator vouches for. */
+async function uploadedSamples(trx: DatabaseTransaction, employeeId: string): Promise<Sample[]> {
+  return (await listSamples(trx, employeeId)).filter(({ created_from }) => created_from === 'ADMIN_UPLOAD')
 }
 
 async function requireSamePerson(

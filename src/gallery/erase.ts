@@ -45,8 +45,9 @@ export async function eraseBiometrics(
   earlier?: EarlierErasure,
 ): Promise<Erased> {
   const samples = await listSamples(trx, employeeId)
-  await trx.deleteFrom('samples').where('employee_id', '=', employeeId).execute()
+  // Templates first: those that go with their photo would not be counted.
   const counts = { templates: await deleteTemplates(trx, employeeId, 'all'), photos: samples.length }
+  await trx.deleteFrom('samples').where('employee_id', '=', employeeId).execute()
   // Whoever is purged without ever having had a key needs a tombstone as well.
   const keyId =
     (await giveUpKey(trx, employeeId)) ?? earlier?.keyId ?? (reason === 'purge' ? randomUUID() : undefined)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/tables.ts'
 import { centringMean, fuse } from '../face/embed.ts'
 import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
-import type { Pack } from '../face/packs/pack.ts'
+import type { Measured, Pack } from '../face/packs/pack.ts'
 import type { Face } from '../face/pipeline.ts'
 import { confidenceOf, effectiveThreshold, minusLog10Fmr, thresholdOfSize } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
@@ -168,7 +168,8 @@ interface State {
 /** Loads the gallery. Rejects when the database cannot be read. */
 export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   const { pack, clock, log, threshold } = deps
-  const defaultMean = toVector(Buffer.from(pack.measured.defaultMean, 'base64'))
+  const measured = measuredOf(pack)
+  const defaultMean = toVector(Buffer.from(measured.defaultMean, 'base64'))
   const latest = await latestCalibration(deps, pack.name)
   if (latest === 'unreadable')
     log.error(
@@ -264,7 +265,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   }
 
   function meaningOf({ cohort }: State, score: number) {
-    const table = cohort ? pack.measured.normalised : pack.measured.raw
+    const table = cohort ? measured.normalised : measured.raw
     const decades = minusLog10Fmr(table, score)
     const confidence = confidenceOf(table, score)
     return { minusLog10Fmr: decades, confidence, extrapolated: decades > table.countedTo }
@@ -475,7 +476,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     likeness(one, other) {
       const { mean } = state
       const score = dot(fuse(pack.embedders, one, mean), fuse(pack.embedders, other, mean))
-      return confidenceOf(pack.measured.raw, score)
+      return confidenceOf(measured.raw, score)
     },
     refresh: (employeeId) => enqueue(() => reload(employeeId)),
     reload: () => enqueue(readNewest),
@@ -514,6 +515,14 @@ export function voteOf({ pack, vector, quality }: Face): Vote {
 
 function surest(candidates: readonly Candidate[]): Candidate {
   return candidates.reduce((best, one) => (one.score > best.score ? one : best))
+}
+
+function measuredOf({ name, measured }: Pack): Measured {
+  if (measured) return measured
+  throw new Error(
+    `Nobody has measured what a score of the model pack ${name} means. Run "rollcall models measure ${name} ` +
+      '--faces DIR", with photos of 50 people or more.',
+  )
 }
 
 /** Splits templates that are ordered by person. */

@@ -23,8 +23,11 @@ export function modelsStatus({ engine, gallery }: { engine: FaceEngine; gallery:
   const { analyses, meanMs, since } = engine.performance()
   const ready = engine.ready()
   return {
-    // Presentation attacks are not looked for yet.
-    models_loaded: { face_detector: ready, anti_spoof: false, face_recognizer: ready },
+    models_loaded: {
+      face_detector: ready,
+      anti_spoof: ready && engine.looksForAttacks,
+      face_recognizer: ready,
+    },
     performance: {
       total_recognitions: analyses,
       avg_processing_time: meanMs / 1000,

@@ -104,7 +104,11 @@ export async function personalData(
     decisions: decisions.map(({ record, image_path, ...decision }) => ({
       ...decision,
       has_image: image_path !== null,
-      record: { ...record, ...ownCandidates(record.candidates, employeeId) },
+      record: {
+        ...record,
+        ...ownCandidates(record.candidates, employeeId),
+        ...ownVotes(record.frames, employeeId),
+      },
     })),
   }
 }
@@ -139,4 +143,15 @@ async function vectorsOf(db: Database, vault: Vault, employeeId: string) {
 function ownCandidates(candidates: unknown, employeeId: string): { candidates?: unknown[] } {
   if (!Array.isArray(candidates)) return {}
   return { candidates: candidates.filter((candidate) => candidate?.employee_id === employeeId) }
+}
+
+/** What each picture of a check showed, and its vote where that is for the person. */
+function ownVotes(frames: unknown, employeeId: string): { frames?: unknown[] } {
+  if (!Array.isArray(frames)) return {}
+  return {
+    frames: frames.map((frame) => ({
+      ...frame,
+      votes: frame?.votes?.employee_id === employeeId ? frame.votes : null,
+    })),
+  }
 }

@@ -246,7 +246,11 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
       return wholeList(
         request,
         reply,
-        templates.map(({ id, ...template }) => ({ ...template, template_id: id })),
+        templates.map(({ id, sample_id, ...template }) => ({
+          ...template,
+          template_id: id,
+          photo_id: sample_id,
+        })),
       )
     },
   )
@@ -257,7 +261,10 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
       config: { access: 'biometrics:write' },
       schema: {
         tags: faces,
-        summary: 'Delete a template; the photos stay, and a rebuild makes it again from them',
+        summary: 'Delete a template',
+        description:
+          'The uploaded photos stay, and a rebuild makes the template again from them. A learned template goes with its ' +
+          'photo; with the one in slot 1 go all that were learned by it.',
         params: templatePath,
         response: { 200: templateDeletedSchema, ...problems },
       },

@@ -189,7 +189,7 @@ export const personalDataSchema = z
 export const templateSchema = z
   .object({
     template_id: z.number(),
-    image_id: z.number().describe('Slot: 1 made of the uploaded photos'),
+    image_id: z.number().describe('Slot: 1 made of the uploaded photos, 2 and 3 learned at check-ins'),
     pack: z.string(),
     is_primary: z.boolean(),
     created_from: z.enum(['ADMIN_UPLOAD', 'ATTENDANCE']),
@@ -200,6 +200,11 @@ export const templateSchema = z
     avg_match_confidence: z.number(),
     created_at: z.date(),
     updated_at: z.date(),
+    active_from: z.date().nullable().describe('A learned template is not searched before'),
+    is_suspended: z.boolean().describe('Not searched, because its punch is disputed'),
+    parent_id: z.number().nullable().describe('The template that recognised the face it was learned from'),
+    learned_from: z.number().nullable().describe('The punch that it was learned from'),
+    photo_id: z.number().nullable().describe('The photo that it was learned from'),
   })
   .meta({ id: 'Template' })
 

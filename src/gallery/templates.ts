@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
-import { type Selectable, sql } from 'kysely'
+import { type Selectable, type SqlBool, sql } from 'kysely'
 import type { Database, DatabaseTransaction, FaceTemplatesTable, SamplesTable } from '../database/tables.ts'
+import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { open, seal } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -131,6 +132,7 @@ export interface NewSample {
   heightPx: number
   sha256: string
   quality: number
+  createdFrom: Sample['created_from']
   isAvatar: boolean
   pack: string
   vector: Float32Array
@@ -154,7 +156,7 @@ export async function insertSample(
       height_px: sample.heightPx,
       sha256: sample.sha256,
       quality_score: sample.quality,
-      created_from: 'ADMIN_UPLOAD',
+      created_from: sample.createdFrom,
       is_avatar: sample.isAvatar,
       created_at: sample.now,
     })
@@ -179,7 +181,10 @@ export async function replaceSampleFile(
     .execute()
 }
 
-/** Deletes a photo's row and vectors; where it was the avatar, the oldest photo left becomes it. */
+/**
+ * Deletes a photo's row and vectors, and what was learned from it; where it was the avatar, the oldest uploaded photo left
+ * becomes it.
+ */
 export async function deleteSample(trx: DatabaseTransaction, sample: Sample): Promise<void> {
   await trx.deleteFrom('samples').where('id', '=', sample.id).execute()
   if (!sample.is_avatar) return
@@ -187,6 +192,7 @@ export async function deleteSample(trx: DatabaseTransaction, sample: Sample): Pr
     .selectFrom('samples')
     .select(sql<number>`min(id)`.as('id'))
     .where('employee_id', '=', sample.employee_id)
+    .where('created_from', '=', 'ADMIN_UPLOAD')
   await trx.updateTable('samples').set({ is_avatar: true }).where('id', '=', oldest).execute()
 }
 
@@ -295,6 +301,97 @@ export async function upsertAdminTemplate(
   return id
 }
 
+export interface NewLearnedTemplate extends NewTemplate {
+  slot: number
+  /** How sure the parent was of the face. */
+  confidence: number
+  /** The template that recognised the face, the punch that it led to, and the photo. */
+  parentId: number
+  punchId: number
+  sampleId: number
+  /** Not searched before. */
+  activeFrom: Date
+}
+
+/** Puts a learned template into its slot, which must be empty; undefined, and nothing written, where it is not. */
+export async function insertLearnedTemplate(
+  trx: DatabaseTransaction,
+  key: Buffer,
+  template: NewLearnedTemplate,
+): Promise<number | undefined> {
+  const row = await trx
+    .insertInto('face_templates')
+    .values({
+      employee_id: template.employeeId,
+      image_id: template.slot,
+      pack: template.pack,
+      filename: template.filename,
+      file_path: template.filePath,
+      embedding_vector: sealTemplate(key, template.vector, template),
+      created_from: 'ATTENDANCE',
+      quality_score: template.quality,
+      confidence_score: template.confidence,
+      created_at: template.now,
+      updated_at: template.now,
+      active_from: template.activeFrom,
+      parent_id: template.parentId,
+      learned_from: template.punchId,
+      sample_id: template.sampleId,
+    })
+    .onConflict((conflict) => conflict.columns(['employee_id', 'image_id', 'pack']).doNothing())
+    .returning('id')
+    .executeTakeFirst()
+  return row?.id
+}
+
+/** Lets the templates that were learned from a punch be searched no longer, or again. Returns their numbers. */
+export async function suspendLearned(
+  trx: DatabaseTransaction,
+  punchId: number,
+  isSuspended: boolean,
+): Promise<number[]> {
+  const rows = await trx
+    .updateTable('face_templates')
+    .set({ is_suspended: isSuspended })
+    .where('learned_from', '=', punchId)
+    .where('is_suspended', '=', !isSuspended)
+    .returning('id')
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+/** Deletes the templates that were learned from a punch, in all packs. Returns how many. */
+export async function deleteLearned(trx: DatabaseTransaction, punchId: number): Promise<number> {
+  const { numDeletedRows } = await trx
+    .deleteFrom('face_templates')
+    .where('learned_from', '=', punchId)
+    .executeTakeFirst()
+  return Number(numDeletedRows)
+}
+
+/**
+ * Deletes the photos of a person that were kept for learned templates which are gone. Returns their files, to be removed
+ * after the commit.
+ */
+export async function deleteUnusedPhotos(trx: DatabaseTransaction, employeeId: string): Promise<string[]> {
+  const rows = await trx
+    .deleteFrom('samples')
+    .where('employee_id', '=', employeeId)
+    .where('created_from', '=', 'ATTENDANCE')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('face_templates')
+            .select('face_templates.id')
+            .whereRef('face_templates.sample_id', '=', 'samples.id'),
+        ),
+      ),
+    )
+    .returning('file_path')
+    .execute()
+  return rows.map(({ file_path }) => file_path)
+}
+
 /** The id of a person's administrator template, if there is one. */
 export async function findAdminTemplate(
   trx: DatabaseTransaction,
@@ -311,6 +408,7 @@ export async function findAdminTemplate(
   return row?.id
 }
 
+/** Deletes templates of a person; what was learned from checks goes with the administrator's of its pack. */
 export async function deleteTemplates(
   trx: DatabaseTransaction,
   employeeId: string,
@@ -322,7 +420,7 @@ export async function deleteTemplates(
   return Number(numDeletedRows)
 }
 
-/** Deletes one template of a person; false when they have none of that number. */
+/** Deletes one template of a person, and with the administrator's what descends from it; false when they have none of that number. */
 export async function deleteTemplate(
   trx: DatabaseTransaction,
   employeeId: string,
@@ -367,15 +465,75 @@ export interface ActiveTemplates {
 }
 
 /**
- * The templates of active people, ordered by person and slot: those of one person, or of the next `limit` people who
- * have any, after the person numbered `after`.
+ * The templates of active people that are searched now, ordered by person and slot: those of one person, or of the next
+ * `limit` people who have any, after the person numbered `after`. Neither those that wait out their quarantine nor those
+ * that are suspended.
  */
 export async function activeTemplates(
-  { db, vault }: { db: Database; vault: Vault },
+  { db, vault, clock }: { db: Database; vault: Vault; clock: Clock },
   pack: string,
   which: { employeeId: string } | { after: number; limit: number },
 ): Promise<ActiveTemplates> {
+  let query = templatesOfActive(db, pack)
+    .where('face_templates.is_suspended', '=', false)
+    .where(({ or, eb }) =>
+      or([eb('face_templates.active_from', 'is', null), eb('face_templates.active_from', '<=', clock.now())]),
+    )
+  if ('employeeId' in which) query = query.where('employees.employee_id', '=', which.employeeId)
+  else
+    query = query.where('employees.id', 'in', (eb) =>
+      eb
+        .selectFrom('employees as page')
+        .select('page.id')
+        .where('page.id', '>', which.after)
+        .where('page.is_active', '=', true)
+        // A page of people without templates would look like the end. Who has a learned one has one that it descends from.
+        .where((page) =>
+          page.exists(
+            page
+              .selectFrom('face_templates as theirs')
+              .select('theirs.id')
+              .whereRef('theirs.employee_id', '=', 'page.employee_id')
+              .where('theirs.pack', '=', pack),
+          ),
+        )
+        .orderBy('page.id')
+        .limit(which.limit),
+    )
+  return openTemplates(vault, pack, await query.execute())
+}
+
+/** The learned templates of some active people, also those that are not searched. */
+export async function learnedTemplates(
+  { db, vault }: { db: Database; vault: Vault },
+  pack: string,
+  employeeIds: readonly string[],
+): Promise<ActiveTemplate[]> {
+  const rows = await templatesOfActive(db, pack)
+    .where('face_templates.created_from', '=', 'ATTENDANCE')
+    .where(sql<SqlBool>`employees.employee_id = ANY(${employeeIds}::text[])`)
+    .execute()
+  return (await openTemplates(vault, pack, rows)).templates
+}
+
+/** The ids of all people who have learned templates, of those alone whose quarantine ended within a time. */
+export async function peopleWithLearned(
+  db: Database,
+  pack: string,
+  ended?: { after: Date; upTo: Date },
+): Promise<string[]> {
   let query = db
+    .selectFrom('face_templates')
+    .select('employee_id')
+    .distinct()
+    .where('pack', '=', pack)
+    .where('created_from', '=', 'ATTENDANCE')
+  if (ended) query = query.where('active_from', '>', ended.after).where('active_from', '<=', ended.upTo)
+  return (await query.orderBy('employee_id').execute()).map(({ employee_id }) => employee_id)
+}
+
+function templatesOfActive(db: Database, pack: string) {
+  return db
     .selectFrom('face_templates')
     .innerJoin('employees', 'employees.employee_id', 'face_templates.employee_id')
     .select([
@@ -391,28 +549,15 @@ export async function activeTemplates(
     .where('employees.is_active', '=', true)
     .orderBy('employees.id')
     .orderBy('face_templates.image_id')
-  if ('employeeId' in which) query = query.where('employees.employee_id', '=', which.employeeId)
-  else
-    query = query.where('employees.id', 'in', (eb) =>
-      eb
-        .selectFrom('employees as page')
-        .select('page.id')
-        .where('page.id', '>', which.after)
-        .where('page.is_active', '=', true)
-        // A page of people without templates would look like the end.
-        .where((page) =>
-          page.exists(
-            page
-              .selectFrom('face_templates as theirs')
-              .select('theirs.id')
-              .whereRef('theirs.employee_id', '=', 'page.employee_id')
-              .where('theirs.pack', '=', pack),
-          ),
-        )
-        .orderBy('page.id')
-        .limit(which.limit),
-    )
-  const rows = await query.execute()
+}
+
+type SealedTemplate = Awaited<ReturnType<ReturnType<typeof templatesOfActive>['execute']>>[number]
+
+async function openTemplates(
+  vault: Vault,
+  pack: string,
+  rows: readonly SealedTemplate[],
+): Promise<ActiveTemplates> {
   // All keys of the page at once: one after the other they would be what a start waits for.
   const owners = new Map(rows.map((row) => [row.employeeId, row]))
   const keys = new Map<string, Buffer>()

@@ -1,5 +1,6 @@
 import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
+import { guardAround } from './drift.ts'
 import { type EnrolDeps, enrollableFace, rebuildTemplate } from './enrol.ts'
 import { keyOf, readPhoto } from './person-key.ts'
 import { findPerson, listSamples, peopleWithPhotos, type Sample, upsertSampleVector } from './templates.ts'
@@ -58,6 +59,7 @@ async function trainPerson(deps: EnrolDeps, change: Change, employeeId: string):
     return rebuildTemplate(trx, deps, employeeId)
   })
   await gallery.refresh(employeeId)
+  await guardAround(deps, change, employeeId)
   return templateId === undefined ? 'no_photos' : undefined
 }
 

@@ -13,8 +13,6 @@ import { migrationNames, migrationStatus } from '../database/migrate.ts'
 import { isServed } from '../database/serving.ts'
 import type { Database } from '../database/tables.ts'
 import { startEngine } from '../face/engine.ts'
-import { humanV1 } from '../face/packs/human-v1.ts'
-import { locate } from '../face/packs/locate.ts'
 import { headFile } from '../ledger/heads.ts'
 import type { Config } from '../shared/config.ts'
 import { namesIn } from '../shared/files.ts'
@@ -59,7 +57,7 @@ export async function examine(config: Config, now: Date): Promise<Finding[]> {
     health = await askHealth(config, tls !== undefined)
     return port(config, health, tls)
   })
-  await check('models', () => models())
+  await check('models', () => models(config))
   let db: Awaited<ReturnType<typeof openDatabase>> | undefined
   await check('database', async () => {
     if (config.DB_URL === undefined && !existsSync(join(config.DATA_DIR, 'postgres', 'PG_VERSION')))
@@ -302,16 +300,15 @@ function listenOnce(host: string, port: number): Promise<string | undefined> {
   })
 }
 
-async function models(): Promise<Result> {
-  for (const file of Object.values(humanV1.files)) locate(file)
-  const engine = await startEngine()
+async function models({ MODEL_PATH }: Config): Promise<Result> {
+  const engine = await startEngine({ modelPath: MODEL_PATH })
   try {
     await engine.works()
     const start = performance.now()
     if (!(await engine.works()))
       return fault('The face models are whole but do not work on this machine. Run "npm install" again.')
     return ok(
-      `${humanV1.name}: whole, and a face is embedded in ${Math.round(performance.now() - start)} ms.`,
+      `${engine.pack.name}: whole, and a face is embedded in ${Math.round(performance.now() - start)} ms.`,
     )
   } finally {
     await engine.close()

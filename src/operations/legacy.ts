@@ -163,7 +163,7 @@ export async function runLegacyImport(
     undo.push(() => ledger.close())
     tell('loading the face models')
     const atOnce = availableParallelism()
-    const engine = await startEnginePool(atOnce, clock)
+    const engine = await startEnginePool(atOnce, { modelPath: config.MODEL_PATH }, clock)
     undo.push(() => engine.close())
     const { id } = await db.selectFrom('instance').select('id').executeTakeFirstOrThrow()
     const photos = await openPhotoStore(join(config.UPLOAD_DIR, id))

@@ -148,6 +148,11 @@ export const configSchema = z.object({
     .min(1)
     .optional()
     .describe('Folder of the enrolment photos; DATA_DIR/uploads by default'),
+  MODEL_PATH: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of the installed model packs (`rollcall models`); DATA_DIR/models by default'),
   BACKUP_DIR: z
     .string()
     .min(1)
@@ -188,6 +193,7 @@ export const configSchema = z.object({
 
 export type Config = z.infer<typeof configSchema> & {
   UPLOAD_DIR: string
+  MODEL_PATH: string
   MASTER_KEY_FILE: string
   KEY_DIR: string
 }
@@ -208,10 +214,11 @@ export function loadConfig(
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`)
     throw new Error(`These settings are wrong:\n${lines.join('\n')}`)
   }
-  const { DATA_DIR, UPLOAD_DIR, MASTER_KEY_FILE, KEY_DIR } = parsed.data
+  const { DATA_DIR, UPLOAD_DIR, MODEL_PATH, MASTER_KEY_FILE, KEY_DIR } = parsed.data
   return {
     ...parsed.data,
     UPLOAD_DIR: UPLOAD_DIR ?? `${DATA_DIR}/uploads`,
+    MODEL_PATH: MODEL_PATH ?? `${DATA_DIR}/models`,
     MASTER_KEY_FILE: MASTER_KEY_FILE ?? `${DATA_DIR}/master-key`,
     KEY_DIR: KEY_DIR ?? `${DATA_DIR}/keys`,
   }

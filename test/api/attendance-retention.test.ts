@@ -53,6 +53,27 @@ describe('a decision past its days', () => {
     expect(await tidyUp()).toEqual(nothing)
   })
 
+  test('forgets what each picture showed and how live it looked by numbers; the state of liveness stays', async () => {
+    const rule = 'above the threshold'
+    const liveness = { state: 'undecided', policy: 'flag' }
+    const frames = [{ kind: 'face', quality: 0.9, votes: { employee_id: 'ANN', confidence: 0.8 } }]
+    const signals = [{ signal: 'passive', state: 'undecided', scores: { plane: 0.4 }, reason: null }]
+    for (const record of [
+      { rule, frames, liveness: { ...liveness, signals } },
+      { rule, liveness: { ...liveness, signals } },
+      { rule, frames, liveness },
+      { rule, liveness },
+    ])
+      await sql`INSERT INTO decisions (created_at, kind, outcome, pack, record)
+        VALUES (${running.clock.now()}::timestamptz, 'face', 'not_identified', 'test', ${JSON.stringify(record)}::jsonb)`.execute(
+        running.db,
+      )
+    running.clock.advance(2 * 24 * 3_600_000)
+    expect(await tidyUp({ decisionDays: 1 })).toEqual({ decisions: 3, leavers: 0 })
+    const records = await running.db.selectFrom('decisions').select('record').execute()
+    expect(records).toEqual(Array(4).fill({ record: { rule, liveness } }))
+  })
+
   test('is one of many, and all are found', async () => {
     await sql`INSERT INTO decisions (created_at, kind, outcome, pack, record)
       SELECT ${running.clock.now()}::timestamptz + i * interval '1 minute', 'face', 'not_identified', 'test',

@@ -297,6 +297,26 @@ describe('an export of what is kept about one person', () => {
     expect(answer.body).not.toMatch(/embedding|file_path|image_path/)
   })
 
+  test('tells of a picture that looked like somebody else only that it did not look like this person', async () => {
+    const votes = (employee_id: string) => ({ employee_id, confidence: 0.7 })
+    const frames = [
+      { kind: 'face', votes: votes('ANN') },
+      { kind: 'face', votes: votes('BOB') },
+    ]
+    await running.db
+      .insertInto('decisions')
+      .values({
+        kind: 'face',
+        outcome: 'identified',
+        employee_id: 'ANN',
+        pack: 'p',
+        record: JSON.stringify({ frames }),
+      })
+      .execute()
+    const { decisions } = (await send('GET', '/ANN/data-export')).json()
+    expect(decisions.at(-1).record.frames).toEqual([frames[0], { kind: 'face', votes: null }])
+  })
+
   test('holds the embeddings for those who may see them', async () => {
     const answer = await send('GET', '/ANN/data-export')
     const { dimension } = running.engine.pack

@@ -6,7 +6,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Tables } from '../../src/database/tables.ts'
-import { counted, type FaceEngine, openHumanV1, type Work } from '../../src/face/engine.ts'
+import { counted, type FaceEngine, openNetworks, type Work } from '../../src/face/engine.ts'
 import type { Network } from '../../src/face/onnx/session.ts'
 import { humanV1 } from '../../src/face/packs/human-v1.ts'
 import { analyseFrames, analysePicture } from '../../src/face/pipeline.ts'
@@ -194,7 +194,7 @@ describe('readiness', () => {
 
   test('is 503 when a network fails, and /health says so, although nobody has checked in', async () => {
     let broken = true
-    const networks = await openHumanV1()
+    const networks = await openNetworks(humanV1)
     const [features, resnet] = networks.embedders as [Network, Network]
     const failing: Network = {
       ...resnet,

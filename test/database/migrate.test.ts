@@ -59,6 +59,7 @@ const names = [
   '0006-users-version',
   '0007-ledger',
   '0008-sealed-biometrics',
+  '0009-recognition',
 ]
 
 test('the status tells what is applied and when', async () => {

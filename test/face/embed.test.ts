@@ -9,6 +9,7 @@ import {
 } from '../../src/face/embed.ts'
 
 const spec = (dimension: number, weight: number, centred: boolean): EmbedderSpec => ({
+  network: { file: 'none', format: 'onnx' },
   sidePx: 8,
   normalization: { order: 'RGB', mean: [0, 0, 0], deviation: 1 },
   place: (point) => point,

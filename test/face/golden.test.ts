@@ -9,7 +9,7 @@ import { buildDlibResnet } from '../../src/face/onnx/dlib-resnet.ts'
 import { openNetwork } from '../../src/face/onnx/session.ts'
 import { translateGraphModel } from '../../src/face/onnx/tfjs-graph.ts'
 import { humanV1 } from '../../src/face/packs/human-v1.ts'
-import { locate } from '../../src/face/packs/locate.ts'
+import { placeOf } from '../../src/face/packs/locate.ts'
 import { images, loadFaceApi, loadGraph, startTensorFlow } from './oracle.ts'
 import { portrait } from './portraits.ts'
 
@@ -21,7 +21,7 @@ describe.each([
   // The tolerance is the largest difference of any value; beside it the range that the values take.
   {
     model: 'blazeface',
-    path: locate(files.blazeface),
+    path: placeOf(files.blazeface),
     input: 'input',
     side: 256,
     range: [-1, 1],
@@ -31,7 +31,7 @@ describe.each([
   },
   {
     model: 'facemesh',
-    path: locate(files.facemesh),
+    path: placeOf(files.facemesh),
     input: 'input_1',
     side: 192,
     range: [0, 1],
@@ -41,7 +41,7 @@ describe.each([
   },
   {
     model: 'faceres',
-    path: locate(files.faceres),
+    path: placeOf(files.faceres),
     input: 'input_1',
     side: 224,
     range: [-110, 140],
@@ -74,10 +74,10 @@ describe('the rebuilt ResNet', () => {
     ['a face', faceValues],
     ['noise', noiseValues],
   ])("answers what face-api's own code answers to %s", async (_, valuesOf) => {
-    const network = await openNetwork('resnet', buildDlibResnet(locate(files.resnet)), ['embedding'])
+    const network = await openNetwork('resnet', buildDlibResnet(placeOf(files.resnet)), ['embedding'])
     const pixels = scaled(await valuesOf(150), [0, 255])
 
-    const [expected] = await loadFaceApi(locate(files.resnet))(images(pixels, 1, 150))
+    const [expected] = await loadFaceApi(placeOf(files.resnet))(images(pixels, 1, 150))
     const { embedding } = await network.run(resnetInput(pixels), [1, 3, 150, 150])
 
     expect(embedding).toHaveLength(128)
@@ -86,7 +86,7 @@ describe('the rebuilt ResNet', () => {
   })
 
   test('answers each picture of a batch as if it were alone', async () => {
-    const network = await openNetwork('resnet', buildDlibResnet(locate(files.resnet)), ['embedding'])
+    const network = await openNetwork('resnet', buildDlibResnet(placeOf(files.resnet)), ['embedding'])
     const one = resnetInput(scaled(await faceValues(150), [0, 255]))
     const other = resnetInput(scaled(await noiseValues(150), [0, 255]))
 
@@ -159,7 +159,7 @@ describe('the stored vector', () => {
       const rgb = await alignedPair(bytes, 224, inFaceres)
       const bgr = rgb.map((_, i) => rgb[i - (i % 3) + 2 - (i % 3)] - caffeMean[i % 3])
 
-      const [both] = (await loadGraph(locate(files.faceres)))(images(bgr, 2, 224), ['global_pooling/Mean'])
+      const [both] = (await loadGraph(placeOf(files.faceres)))(images(bgr, 2, 224), ['global_pooling/Mean'])
       const sum = toUnit(added(toUnit(both.slice(0, 1024)), toUnit(both.slice(1024))))
       const expected = toUnit(sum.map((value) => Math.sqrt(Math.max(0, value))))
 
@@ -173,7 +173,7 @@ describe('the stored vector', () => {
       const bytes = await portrait(name)
       const pair = images(await alignedPair(bytes, 150, inResnet), 2, 150)
 
-      const [straight, mirrored] = await loadFaceApi(locate(files.resnet))(pair)
+      const [straight, mirrored] = await loadFaceApi(placeOf(files.resnet))(pair)
       const expected = toUnit(added(toUnit(straight), toUnit(mirrored)))
 
       expect(largestDifference((await storedVector(bytes)).slice(1024), expected)).toBeLessThan(1e-6)

@@ -241,21 +241,24 @@ describe('locating a file of the pack', () => {
   const { blazeface } = humanV1.files
 
   test.each(Object.entries(humanV1.files))('finds %s as it was measured', (_, file) => {
-    expect(locate(file)).toContain(join('node_modules', file.package, file.path))
+    expect(locate(file, 'human-v1')).toContain(join('node_modules', '@vladmandic'))
+    expect(locate(file, 'human-v1')).toContain(file.path)
   })
 
   test('refuses a file whose hash differs, and names it', () => {
     const altered = { ...blazeface, sha256: blazeface.sha256.replace(/^../, '00') }
-    expect(() => locate(altered)).toThrow(/blazeface\.json.*SHA-256/)
+    expect(() => locate(altered, 'human-v1')).toThrow(/blazeface\.json.*SHA-256/)
   })
 
   test('refuses a file whose size differs', () => {
-    expect(() => locate({ ...blazeface, sizeBytes: blazeface.sizeBytes + 1 })).toThrow(/blazeface\.json/)
+    expect(() => locate({ ...blazeface, sizeBytes: 79039 }, 'human-v1')).toThrow(
+      /blazeface\.json of the model pack human-v1 has 79038 bytes instead of 79039/,
+    )
   })
 
   test('refuses a file that is missing, and says what to do', () => {
-    expect(() => locate({ ...blazeface, path: 'models/none.json' })).toThrow(
-      /none\.json is missing.*npm install/,
+    expect(() => locate({ ...blazeface, path: 'models/none.json' }, 'human-v1')).toThrow(
+      /none\.json of the model pack human-v1 is missing.*npm install/,
     )
   })
 })

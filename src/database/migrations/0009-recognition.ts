@@ -89,13 +89,32 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     // One at a time.
     sql`CREATE UNIQUE INDEX model_switches_open ON model_switches ((true)) WHERE finished_at IS NULL`,
     auditTable({ table: 'model_switches', subject: 'id', ignored: ['total', 'done', 'report'] }),
+
+    // What each picture showed and whom it resembled, and the scores of liveness, are measures too.
+    onlyForget("(OLD.record - '{candidates,face,quality,frames}'::text[]) #- '{liveness,signals}'::text[]"),
+    sql`DROP INDEX decisions_to_forget`,
+    sql`CREATE INDEX decisions_to_forget ON decisions (created_at)
+      WHERE record ?| '{candidates,face,quality,frames}' OR record #> '{liveness,signals}' IS NOT NULL`,
   ]
   for (const statement of statements) await statement.execute(db)
+}
+
+/** Lets a decision's record become what `left` makes of it, and lets nothing else of the row change. */
+function onlyForget(left: string) {
+  return sql`CREATE OR REPLACE FUNCTION only_forget() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF to_jsonb(NEW) - 'record' = to_jsonb(OLD) - 'record'
+          AND NEW.record = ${sql.raw(left)} THEN RETURN NEW; END IF;
+        RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME;
+      END $$`
 }
 
 /** Learned templates are lost: the program before this one does not know them for what they are. */
 export async function down(db: Kysely<unknown>): Promise<void> {
   const statements = [
+    sql`DROP INDEX decisions_to_forget`,
+    sql`CREATE INDEX decisions_to_forget ON decisions (created_at) WHERE record ?| '{candidates,face,quality}'`,
+    onlyForget("OLD.record - '{candidates,face,quality}'::text[]"),
     sql`DROP TABLE model_switches, disputes, liveness_challenges, look_alikes`,
     sql`ALTER TABLE sites DROP COLUMN pad_model_enough`,
     sql`ALTER TABLE devices DROP COLUMN pad_policy`,

@@ -1,8 +1,9 @@
-import { type Normalization, type Point, warp } from '../align.ts'
+import type { Normalization } from '../align.ts'
 import type { Picture } from '../decode.ts'
 import type { Network } from '../onnx/session.ts'
 import { decodeBoxes, INPUT_SIDE_PX, MAX_OVERLAP } from './blazeface-boxes.ts'
 import { type Detection, suppressOverlaps } from './detection.ts'
+import { letterbox } from './letterbox.ts'
 
 const normalization: Normalization = { order: 'RGB', mean: [127.5, 127.5, 127.5], deviation: 127.5 }
 
@@ -14,24 +15,13 @@ export const blazefaceOutputs = {
   boxes32: 'Identity_3',
 }
 
-/**
- * Finds faces with BlazeFace (Bazarevsky et al. 2019), best score first, in picture pixels.
- * `shrink` below 1 leaves a margin around the picture: a face that fills the whole frame is found only with one.
- */
-export async function detectFaces(network: Network, picture: Picture, shrink = 1): Promise<Detection[]> {
-  // The whole picture in the middle of the input, black around it.
-  const scale = Math.max(picture.width, picture.height) / (INPUT_SIDE_PX * shrink)
-  const left = (INPUT_SIDE_PX - picture.width / scale) / 2
-  const top = (INPUT_SIDE_PX - picture.height / scale) / 2
-  const toPicture = ([x, y]: Point): Point => [(x - left) * scale, (y - top) * scale]
-  const [tx, ty] = toPicture([0.5, 0.5]).map((place) => place - 0.5)
-  const input = new Float32Array(3 * INPUT_SIDE_PX * INPUT_SIDE_PX)
-  warp(picture, { a: scale, b: 0, tx, ty }, INPUT_SIDE_PX, normalization, input)
+/** BlazeFace (Bazarevsky et al. 2019): it takes the picture in the middle of its input. */
+export async function detectWithBlazeface(
+  network: Network,
+  picture: Picture,
+  shrink: number,
+): Promise<Detection[]> {
+  const { input, toPicture } = letterbox(picture, INPUT_SIDE_PX, normalization, 'centre', shrink)
   const outputs = await network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
-
-  return suppressOverlaps(decodeBoxes(outputs), MAX_OVERLAP).map(({ box, points, score }) => {
-    const [x1, y1] = toPicture([box.x, box.y])
-    const [x2, y2] = toPicture([box.x + box.width, box.y + box.height])
-    return { score, box: { x: x1, y: y1, width: x2 - x1, height: y2 - y1 }, points: points.map(toPicture) }
-  })
+  return suppressOverlaps(decodeBoxes(outputs), MAX_OVERLAP).map(toPicture)
 }

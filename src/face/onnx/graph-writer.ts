@@ -1,3 +1,5 @@
+import { bytes, float, integer, message, text } from './protobuf.ts'
+
 /**
  * Writes an ONNX model as protobuf bytes. Field numbers are those of onnx.proto3 (IR version 8, opset 13);
  * only the dozen messages that the embedded pack needs.
@@ -98,30 +100,4 @@ function valueInfo(name: string, shape: number[] | null): Uint8Array {
   const dimension = (side: number) => (side < 0 ? text(2, 'batch') : integer(1, side))
   const shapeField = shape ? [bytes(2, message(shape.map((side) => bytes(1, dimension(side)))))] : []
   return message([text(1, name), bytes(2, message([bytes(1, message([integer(1, 1), ...shapeField]))]))])
-}
-
-// The protobuf wire format: a field is its number and wire type, then a varint, four bytes, or a length and bytes.
-
-function varint(value: number): Uint8Array {
-  const out: number[] = []
-  let rest = value
-  while (rest > 127) {
-    out.push((rest % 128) + 128)
-    rest = Math.floor(rest / 128)
-  }
-  out.push(rest)
-  return Uint8Array.from(out)
-}
-
-const integer = (field: number, value: number) => message([varint(field * 8), varint(value)])
-const text = (field: number, value: string) => bytes(field, new TextEncoder().encode(value))
-const float = (field: number, value: number) =>
-  message([varint(field * 8 + 5), new Uint8Array(Float32Array.of(value).buffer)])
-
-function bytes(field: number, value: Uint8Array): Uint8Array {
-  return message([varint(field * 8 + 2), varint(value.length), value])
-}
-
-function message(parts: Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts))
 }

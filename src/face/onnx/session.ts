@@ -4,6 +4,10 @@ import { AppError } from '../../shared/errors.ts'
 
 /** A loaded network. */
 export interface Network {
+  /** Names of the outputs, in the model's own order. */
+  outputs: readonly string[]
+  /** The number of pictures that a run takes, where the model fixes it; null where any will do. */
+  batch: number | null
   /**
    * Runs the network once, on the calling thread: it is held until the network is done. `shape` is that of `input`, batch first.
    * Resolves to the values of each output by name; rejects with `model_failure` when the network fails or
@@ -24,14 +28,19 @@ export const sessionOptions: InferenceSession.SessionOptions = {
   logSeverityLevel: 3,
 }
 
-/** Loads an ONNX model and checks that it has the outputs it should have. */
-export async function openNetwork(name: string, model: Uint8Array, outputs: string[]): Promise<Network> {
+/** Loads an ONNX model and checks that it has the outputs it should have; all of its own where none are named. */
+export async function openNetwork(name: string, model: Uint8Array, wanted?: string[]): Promise<Network> {
   const session = await InferenceSession.create(model, sessionOptions)
+  const outputs = wanted ?? session.outputNames
   const missing = outputs.filter((output) => !session.outputNames.includes(output))
   if (missing.length > 0) throw new Error(`the model ${name} lacks the outputs ${missing.join(', ')}`)
   const inputName = session.inputNames[0]
+  const [input] = session.inputMetadata
+  const batch = input.isTensor && typeof input.shape[0] === 'number' ? input.shape[0] : null
 
   return {
+    outputs,
+    batch,
     async run(input, shape) {
       try {
         const results = await session.run({ [inputName]: new Tensor('float32', input, shape) }, outputs)

@@ -5,19 +5,31 @@ import { dirname, join } from 'node:path'
 import type { PackFile } from './pack.ts'
 
 /**
- * Finds a pack's file in the installed npm package and checks its size and SHA-256 against the manifest.
- * Throws with a sentence that names the file and what to do when it is missing or differs.
+ * Where a pack's file is, once it was read and its size and SHA-256 are those of the manifest.
+ * Throws an Error that names the file, the pack and what to do when the file is missing or differs.
  */
-export function locate(file: PackFile): string {
-  const path = join(packageFolder(file.package), file.path)
-  if (!existsSync(path)) throw new Error(`The face model ${path} is missing. Run "npm install" again.`)
-  const bytes = readFileSync(path)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  if (bytes.length !== file.sizeBytes || sha256 !== file.sha256)
-    throw new Error(
-      `The face model ${path} is not the one that was measured (SHA-256 ${sha256}). Run "npm install" again.`,
-    )
+export function locate(file: PackFile, pack: string, modelPath?: string): string {
+  const path = placeOf(file, modelPath)
+  const remedy =
+    file.source.kind === 'npm' ? 'Run "npm install" again.' : `Run "rollcall models install ${pack}".`
+  const fault = faultOf(file, path)
+  if (fault) throw new Error(`The file ${path} of the model pack ${pack} ${fault}. ${remedy}`)
   return path
+}
+
+/** Where a pack's file lies, or would lie. */
+export function placeOf({ path, source }: PackFile, modelPath = ''): string {
+  return join(source.kind === 'npm' ? packageFolder(source.package) : modelPath, path)
+}
+
+/** What is wrong with the file at `path`, as the end of a sentence about it; undefined where it is the pinned one. */
+export function faultOf({ sha256, sizeBytes }: PackFile, path: string): string | undefined {
+  if (!existsSync(path)) return 'is missing'
+  const bytes = readFileSync(path)
+  if (sizeBytes !== null && bytes.length !== sizeBytes)
+    return `has ${bytes.length} bytes instead of ${sizeBytes}`
+  const actual = createHash('sha256').update(bytes).digest('hex')
+  return actual === sha256 ? undefined : `is not the one that was measured (SHA-256 ${actual})`
 }
 
 /** The folder of an installed package, whose `exports` hide everything but its entry. */

@@ -1,0 +1,3 @@
+import type { Measured } from './pack.ts'
+
+export const measured: Measured | null = null
