@@ -12,6 +12,7 @@ import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
 import { disputeRoutes } from './attendance/dispute-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
+import { syncRoutes } from './attendance/sync-routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
 import { cleanUpEachMinute } from './devices/clean-up.ts'
@@ -52,6 +53,7 @@ import type { Logger } from './shared/log.ts'
 import { localTlsFiles, type Tls } from './shared/tls.ts'
 import type { WorkQueue } from './shared/work-queue.ts'
 import { siteRoutes } from './sites/routes.ts'
+import { openBox } from './vault/box.ts'
 import type { Vault } from './vault/vault.ts'
 import { webRoutes } from './web.ts'
 
@@ -128,6 +130,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
   const learner = createLearner({ ...deps, change: deps.ledger.by(serverAuthor) })
   app.addHook('onClose', () => learner.close())
 
+  const box = await openBox(deps.vault, 'kiosk-queue')
   await app.register(
     async (scope) => {
       const api = scope.withTypeProvider<ZodTypeProvider>()
@@ -146,7 +149,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         eraseBiometrics: (trx, employeeId, reason) => eraseBiometrics(deps, trx, employeeId, reason),
         onEmployeeChanged: (employeeId) => gallery.refresh(employeeId),
       })
-      deviceRoutes(api, deps)
+      deviceRoutes(api, { ...deps, sealingKey: box.publicKey })
       deviceManagementRoutes(api, {
         ...deps,
         network: deps.network ?? localNetwork,
@@ -162,14 +165,15 @@ export async function buildApp(given: AppDeps): Promise<App> {
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
-      attendanceRoutes(api, {
+      const checkIns = {
         ...deps,
         learner,
         timeZone: config.TIME_ZONE,
-        padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
+        padPolicy: config.ANTI_SPOOFING_ENABLED ? ('flag' as const) : ('off' as const),
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
-        isStill: (request) => isStill(request, guard),
-      })
+      }
+      syncRoutes(api, { ...checkIns, box })
+      attendanceRoutes(api, { ...checkIns, isStill: (request) => isStill(request, guard) })
       disputeRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,

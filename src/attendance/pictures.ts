@@ -96,7 +96,12 @@ export async function knownPictures(db: Database, now: Date): Promise<Set<string
     .where('decisions.image_path', 'is not', null)
     .where(stillKept(now))
     .execute()
-  return new Set([...punched, ...others].flatMap(({ image_path }) => image_path ?? []))
+  const pending = await db
+    .selectFrom('kiosk_events')
+    .select('image_path')
+    .where('state', '=', 'open')
+    .execute()
+  return new Set([...punched, ...others, ...pending].flatMap(({ image_path }) => image_path ?? []))
 }
 
 function punchPictures(db: Database, now: Date) {

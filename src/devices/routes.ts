@@ -33,6 +33,8 @@ interface DeviceDeps {
   db: Database
   clock: Clock
   ledger: Ledger
+  /** What kiosks seal to what they keep off line. */
+  sealingKey: string
 }
 
 const tags = ['Devices']
@@ -166,7 +168,7 @@ function registrationRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
   )
 }
 
-function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
+function pairingRoutes(app: App, { db, clock, ledger, sealingKey }: DeviceDeps): void {
   app.post(
     '/devices/:device_id/pair',
     {
@@ -205,12 +207,12 @@ function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
     },
     async (request, reply) => {
       const { forgive } = await countAttempt(db, undefined, request.ip, clock.now())
-      const paired = await exchangeCode(ledger.by(authorOf(request)), request.body.code, clock.now())
+      const paired = await exchangeCode(ledger.by(authorOf(request)), request.body, clock.now())
       await forgive()
       // From here on the log knows who called.
       request.caller = { kind: 'kiosk', deviceId: paired.device_id }
       reply.header('cache-control', 'no-store')
-      return paired
+      return { ...paired, sealing_key: sealingKey }
     },
   )
 

@@ -29,7 +29,9 @@ const sources = readdirSync('web', { recursive: true })
 
 describe('the catalogues', () => {
   test('have the same keys', () => {
-    expect([...english.keys()].sort()).toEqual([...vietnamese.keys()].sort())
+    // Vietnamese has one form for every number.
+    const keys = [...english.keys()].filter((key) => !key.endsWith('_one'))
+    expect(keys.sort()).toEqual([...vietnamese.keys()].sort())
   })
 
   test('have the same places to fill in', () => {

@@ -12,7 +12,6 @@ export function Layout() {
   const { t } = useTranslation()
   const path = useRouterState({ select: ({ location }) => location.pathname })
   const [isOpen, setOpen] = useState(false)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever went to another page wants to see it
   useEffect(() => setOpen(false), [path])
   return (
     <div className="min-h-dvh lg:grid lg:grid-cols-[16rem_1fr]">

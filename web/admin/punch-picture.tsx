@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useObjectUrl } from '../shared/object-url.ts'
 import type { Punch } from './live-punches.ts'
 import { request, useMe } from './session.ts'
 
@@ -23,18 +23,6 @@ export function PunchPicture({ punch }: { punch: Punch }) {
       {initials(punch.employee_name)}
     </span>
   )
-}
-
-/** An address for a picture that came by a request, as long as it is shown. */
-export function useObjectUrl(blob: Blob | undefined): string | undefined {
-  const [url, setUrl] = useState<string>()
-  useEffect(() => {
-    if (!blob) return setUrl(undefined)
-    const made = URL.createObjectURL(blob)
-    setUrl(made)
-    return () => URL.revokeObjectURL(made)
-  }, [blob])
-  return url
 }
 
 /** NA of Nguyễn Văn An: family name and given name. */

@@ -13,7 +13,10 @@ export const pause = (ms: number) => new Promise<void>((wake) => setTimeout(wake
 /** Takes one picture of what the camera shows now. */
 export function takePicture(video: HTMLVideoElement): Promise<Blob> {
   const scale = Math.min(1, MAX_SIDE_PX / Math.max(video.videoWidth, video.videoHeight))
-  const canvas = new OffscreenCanvas(Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale))
+  const canvas = new OffscreenCanvas(
+    Math.round(video.videoWidth * scale),
+    Math.round(video.videoHeight * scale),
+  )
   canvas.getContext('2d')!.drawImage(video, 0, 0, canvas.width, canvas.height)
   return canvas.convertToBlob({ type: 'image/jpeg', quality: JPEG_QUALITY })
 }

@@ -43,11 +43,12 @@ export async function loadDetector(): Promise<Detector> {
     context.fillRect(0, 0, INPUT_SIDE_PX, INPUT_SIDE_PX)
     context.drawImage(video, left, top, width / scale, height / scale)
     const { data } = context.getImageData(0, 0, INPUT_SIDE_PX, INPUT_SIDE_PX)
-    const found = tf.tidy(() => {
-      const results = network.execute(tf.tensor4d(valuesOf(data), [1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3]), Object.values(outputs))
-      const arrays = (results as tf.Tensor[]).map((result) => result.dataSync() as Float32Array)
-      return decodeBoxes(Object.fromEntries(names.map((name, index) => [name, arrays[index]])))
-    })
+    const arrays = tf.tidy(() => {
+      const input = tf.tensor4d(valuesOf(data), [1, INPUT_SIDE_PX, INPUT_SIDE_PX, 3])
+      const results = network.execute(input, Object.values(outputs)) as tf.Tensor[]
+      return results.map((result) => result.dataSync()) as unknown as tf.TensorContainer
+    }) as unknown as Float32Array[]
+    const found = decodeBoxes(Object.fromEntries(names.map((name, index) => [name, arrays[index]])))
     return suppressOverlaps(found, MAX_OVERLAP).map(({ box, score }) => ({
       x: (box.x - left) * scale,
       y: (box.y - top) * scale,
