@@ -186,7 +186,8 @@ function pairingRoutes(app: App, { db, clock, ledger, sealingKey }: DeviceDeps):
       const createdBy = caller.kind === 'user' ? caller.userId : null
       const change = ledger.by(authorOf(request))
       const { code, expires_at } = await newPairingCode(change, device_id, createdBy, clock.now())
-      const path = `/kiosk?pair=${code}`
+      // Behind a #: a browser sends that to nobody, and no log keeps it.
+      const path = `/kiosk#${code}`
       const qr_svg = await QRCode.toString(`${request.protocol}://${request.host}${path}`, { type: 'svg' })
       reply.header('cache-control', 'no-store')
       return reply.code(201).send({ device_id, code, path, qr_svg, expires_at, expires_in: CODE_S })

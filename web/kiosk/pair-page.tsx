@@ -86,6 +86,4 @@ export function PairPage({ onPaired }: { onPaired: (kiosk: Kiosk) => void }) {
 }
 
 /** Of the link in the QR code: behind a # it is sent to nobody. */
-function codeInAddress(): string {
-  return new URLSearchParams(location.search).get('pair') ?? decodeURIComponent(location.hash.slice(1))
-}
+const codeInAddress = () => decodeURIComponent(location.hash.slice(1))
