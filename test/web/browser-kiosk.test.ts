@@ -35,7 +35,7 @@ beforeAll(async () => {
   })
   company = await foundCompany(server, { people: ['frontal'], kiosks: 0 })
   wire = await openWire(server.base)
-})
+}, 300_000)
 afterEach(async () => {
   await browser?.close()
   wire.mend()
@@ -78,7 +78,7 @@ async function openKiosk(scenes: Scene[], { locale = 'vi-VN', changes = {} } = {
 async function nextAnswer(page: Page): Promise<{ look: string | null; text: string }> {
   const panel = page.locator('[data-look]')
   await panel.waitFor({ timeout: PATIENCE_MS })
-  return { look: await panel.getAttribute('data-look'), text: await panel.innerText() }
+  return { look: await panel.getAttribute('data-look'), text: (await panel.textContent()) ?? '' }
 }
 
 const left = (page: Page) => page.locator('[data-look]').waitFor({ state: 'detached', timeout: PATIENCE_MS })
@@ -86,6 +86,15 @@ const left = (page: Page) => page.locator('[data-look]').waitFor({ state: 'detac
 async function punchesAt(deviceId: string): Promise<{ employee_id: string; attendance_type: string }[]> {
   return call('GET', `${server.base}/api/v1/attendance/history/${deviceId}`, { headers: company.owner })
 }
+
+/** How many events wait in the browser's own database. */
+const countQueue = `new Promise((done) => {
+  const opening = indexedDB.open('rollcall')
+  opening.onsuccess = () => {
+    const counting = opening.result.transaction('queue').objectStore('queue').count()
+    counting.onsuccess = () => done(counting.result)
+  }
+})`
 
 const comesAndGoes: Scene[] = [
   { who: undefined, seconds: 2 },
@@ -98,13 +107,15 @@ describe('a kiosk', () => {
     expect(await page.evaluate('location.hash + location.search')).toBe('')
     const { look, text } = await nextAnswer(page)
     expect(look).toBe('good')
-    expect(text).toMatch(/✓\s+frontal\s+→ VÀO\s+\d\d:\d\d/)
+    expect(text).toMatch(/^✓frontal→ VÀO\d\d:\d\d$/)
     expect(await seriousFaults(page)).toEqual([])
     await page.getByRole('button', { name: 'Tôi không phải frontal' }).click()
     await page.getByText('Đã báo cho bộ phận nhân sự').waitFor()
     await left(page)
     expect(await seriousFaults(page)).toEqual([])
-    expect(await punchesAt(deviceId)).toMatchObject([{ employee_id: 'frontal', attendance_type: 'IN' }])
+    // The first of perhaps several: the video goes on.
+    const first = (await punchesAt(deviceId)).at(-1)
+    expect(first).toMatchObject({ employee_id: 'frontal', attendance_type: 'IN' })
     expect(faults).toEqual([])
   }, 180_000)
 
@@ -116,7 +127,7 @@ describe('a kiosk', () => {
     await page.goto(`${wire.base}/kiosk`)
     await page.getByLabel('Pairing code').fill('AAAA-AAAA')
     await page.getByRole('button', { name: 'Pair' }).click()
-    expect(await page.getByRole('alert').innerText()).toContain('wrong, was used or has expired')
+    expect(await page.getByRole('alert').textContent()).toContain('wrong, was used or has expired')
     expect(await seriousFaults(page)).toEqual([])
     await page.getByLabel('Pairing code').fill(code.toLowerCase())
     await page.getByRole('button', { name: 'Pair' }).click()
@@ -127,7 +138,7 @@ describe('a kiosk', () => {
     const { page, faults, deviceId } = await openKiosk([{ who: 'bun', seconds: 5 }], { locale: 'en-GB' })
     const { look, text } = await nextAnswer(page)
     expect(look).toBe('bad')
-    expect(text).toMatch(/✕\s+Not recognised/)
+    expect(text).toMatch(/^✕Not recognised/)
     expect(await seriousFaults(page)).toEqual([])
     expect(await punchesAt(deviceId)).toEqual([])
     expect(faults).toEqual([])
@@ -176,5 +187,5 @@ describe('a kiosk', () => {
       headers: company.owner,
     })
     expect(events).toEqual([])
-  }, 240_000)
+  }, 400_000)
 })

@@ -10,6 +10,7 @@ import { Empty, Failed, Loading } from '../shared/states.tsx'
 import { Table } from '../shared/table.tsx'
 import { type Punch, useLivePunches } from './live-punches.ts'
 import { Card, Page } from './page.tsx'
+import { PendingCard } from './pending-card.tsx'
 import { PunchPicture } from './punch-picture.tsx'
 import { api, useMe } from './session.ts'
 
@@ -50,6 +51,7 @@ export function TodayPage() {
         <Figure label={t('today.in')} value={today.data?.in} />
         <Figure label={t('today.out')} value={today.data?.out} />
       </dl>
+      {may('attendance:write') && <PendingCard />}
       <div className="grid gap-5 xl:grid-cols-[3fr_2fr]">
         <Card
           title={t('today.live')}
