@@ -18,7 +18,8 @@ self.addEventListener('fetch', (event) => {
 async function newestPage(request) {
   const cache = await caches.open(cacheName)
   try {
-    const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) })
+    // By its address: a browser lets nobody add to a request for a page.
+    const response = await fetch(request.url, { signal: AbortSignal.timeout(PATIENCE_MS) })
     if (response.ok) await cache.put('/kiosk', response.clone())
     return response
   } catch (error) {
