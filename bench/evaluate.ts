@@ -1,20 +1,31 @@
 /**
- * How well the engine tells people apart, on a folder of photos laid out as identity/*.jpg.
+ * How well a pack tells people apart, on a folder of photos laid out as identity/*.jpg.
  *
- *   npm run evaluate -- --faces DIR [--json] [--write]
+ *   npm run evaluate -- --faces DIR [--pack NAME --models DIR] [--json] [--write]
  *
  * An `index.csv` (identity,file,group) in DIR names groups of people. --write puts the default centring mean and
  * the score-to-FMR tables into the pack.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { averageVectors, centredLength, centringMean, fuse } from '../src/face/embed.ts'
+import { averageVectors } from '../src/face/embed.ts'
 import { startEngine } from '../src/face/engine.ts'
-import { cohortMean, normaliseScore } from '../src/face/normalise.ts'
-import type { Pack, ScoreTable } from '../src/face/packs/pack.ts'
+import {
+  COHORT,
+  type Entry,
+  firstOfEach,
+  lookAtPhotos,
+  type Measurement,
+  measure,
+  type Photo,
+  type Scores,
+  score,
+} from '../src/face/measure.ts'
+import { findPack, packs } from '../src/face/packs/catalogue.ts'
+import { humanV1 } from '../src/face/packs/human-v1.ts'
+import type { ScoreTable } from '../src/face/packs/pack.ts'
 import { MIN_QUALITY_SCORE } from '../src/face/quality.ts'
-import { confidenceOf, effectiveThreshold, fitScoreTable } from '../src/face/score-table.ts'
+import { confidenceOf, effectiveThreshold } from '../src/face/score-table.ts'
 import {
   bootstrap,
   type Comparison,
@@ -22,41 +33,28 @@ import {
   identificationRates,
   quantile,
   type Search,
-  seededRandom,
 } from './metrics.ts'
 
 const FMRS = [1e-2, 1e-3, 1e-4]
 const FPIRS = [0.01, 0.1]
 const REPLICATES = 200
-const COHORT = 200
 
-interface Photo {
-  person: number
-  group: string
-  /** null: no face was found. */
-  vector: Float32Array | null
-  quality: number
-  frontal: boolean
-  /** The product would refuse it, because another large face is in it. */
-  several: boolean
-}
-
-/** A photo or a template that takes part in comparisons. */
-interface Entry {
-  person: number
-  vector: Float32Array | null
-}
-
-/** What the score tables are fitted to at the least. */
-const MIN_IMPOSTOR_PAIRS = 1000
-const usage = 'npm run evaluate -- --faces DIR [--json] [--write], with the photos in DIR/identity/*.jpg'
+const usage =
+  'npm run evaluate -- --faces DIR [--pack NAME --models DIR] [--json] [--write], with the photos in DIR/identity/*.jpg'
 const { values: options } = readOptions()
 if (!options.faces) fail(`Say where the photos are: ${usage}`)
-if (!existsSync(options.faces)) fail(`There is no folder ${options.faces}.`)
+const chosen = options.pack === undefined ? humanV1 : findPack(options.pack)
+if (!chosen) fail(`There is no pack ${options.pack}: ${packs.map(({ name }) => name).join(', ')}.`)
 function readOptions() {
   try {
     return parseArgs({
-      options: { faces: { type: 'string' }, json: { type: 'boolean' }, write: { type: 'boolean' } },
+      options: {
+        faces: { type: 'string' },
+        pack: { type: 'string' },
+        models: { type: 'string' },
+        json: { type: 'boolean' },
+        write: { type: 'boolean' },
+      },
     })
   } catch (error) {
     return fail(`${(error as Error).message}\n${usage}`)
@@ -70,18 +68,20 @@ function fail(message: string): never {
 
 const say = (line: string) => (options.json ? console.error(line) : console.log(line))
 
-const { photos, people, pack } = await readPhotos(options.faces)
+const engine = await startEngine({ pack: chosen, modelPath: options.models }).catch((error: Error) =>
+  fail(error.message),
+)
+const { pack } = engine
+const { photos, people } = await lookAtPhotos(engine, options.faces, (done, total) => {
+  if (done % 50 === 0 || done === total)
+    process.stderr.write(`\r${done} of ${total} photos${done === total ? '\n' : ''}`)
+}).catch((error: Error) => fail(error.message))
+await engine.close()
 const singles: Entry[] = photos
-const strangers =
-  photos.reduce((sum, one) => sum + photos.filter(({ person }) => person !== one.person).length, 0) / 2
-if (strangers < MIN_IMPOSTOR_PAIRS)
-  fail(
-    `${photos.length} photos of ${people.length} people make ${strangers} pairs of different people. At least ` +
-      `${MIN_IMPOSTOR_PAIRS} are needed to say anything of false matches: 50 people or more.`,
-  )
 const { templates, probes } = twoPhotoTemplates(photos, people)
-const single = measure(singles, firstOfEach(singles))
-const two = measure(
+const single = score(pack, singles, firstOfEach(singles))
+const two = score(
+  pack,
   [...templates, ...probes],
   templates.map((_, index) => index),
 )
@@ -102,7 +102,7 @@ const report = {
   verification: {
     'single photos, raw': withIntervals(pairs(singles, single.raw)),
     'single photos, normalised': withIntervals(pairs(singles, single.normalised(COHORT))),
-    'single photos, normalised with deviations': withIntervals(pairs(singles, single.withDeviations(COHORT))),
+    'single photos, normalised with deviations': withIntervals(pairs(singles, withDeviations(single))),
     'two-photo templates, raw': withIntervals(probePairs(two.raw)),
     'two-photo templates, normalised': withIntervals(probePairs(two.normalised(COHORT))),
   },
@@ -122,10 +122,8 @@ const report = {
     'two photos enrolled, normalised': identificationRates(searchesOfTwo(two.normalised(COHORT)), FPIRS),
   },
 }
-const tables = {
-  raw: fitScoreTable(impostors([...pairs(singles, single.raw)])),
-  normalised: fitScoreTable(impostors([...pairs(singles, single.normalised(COHORT))])),
-}
+const measured = measure(pack, photos, single)
+const tables = { raw: measured.raw, normalised: measured.normalised }
 const atKiosk = {
   'two photos enrolled, raw': atThreshold(tables.raw, searchesOfTwo(two.raw)),
   'two photos enrolled, normalised': atThreshold(tables.normalised, searchesOfTwo(two.normalised(COHORT))),
@@ -134,46 +132,7 @@ if (options.json) console.log(JSON.stringify({ ...report, atKiosk, tables }))
 else print()
 if (options.write) writeMeasured()
 
-// --- Reading
-
-async function readPhotos(folder: string): Promise<{ photos: Photo[]; people: string[]; pack: Pack }> {
-  const groupOf = readGroups(join(folder, 'index.csv'))
-  const people = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .sort()
-  const files = people.flatMap((name, person) =>
-    readdirSync(join(folder, name))
-      .filter((file) => /\.(jpe?g|png|webp)$/i.test(file))
-      .sort()
-      .map((file) => ({ person, path: join(folder, name, file), group: groupOf.get(name) ?? 'all' })),
-  )
-  const engine = await startEngine()
-  const photos: Photo[] = []
-  for (const [index, { person, path, group }] of files.entries()) {
-    if (index % 50 === 0) process.stderr.write(`\r${index} of ${files.length} photos`)
-    const bytes = readFileSync(path)
-    const seen = await engine.analyse(bytes, 'central')
-    const face = seen.kind === 'face' ? seen.face : null
-    photos.push({
-      person,
-      group,
-      vector: face?.vector ?? null,
-      quality: face?.quality.score ?? 0,
-      frontal: Math.abs(face?.pose.yaw ?? 90) <= 15,
-      several: seen.kind === 'face' && seen.rivals > 1,
-    })
-  }
-  process.stderr.write(`\r${files.length} of ${files.length} photos\n`)
-  await engine.close()
-  return { photos, people, pack: engine.pack }
-}
-
-function readGroups(path: string): Map<string, string> {
-  if (!existsSync(path)) return new Map()
-  const [, ...lines] = readFileSync(path, 'utf8').trim().split(/\r?\n/)
-  return new Map(lines.map((line) => line.split(',')).map(([identity, , group]) => [identity, group]))
-}
+// --- Scoring
 
 /** A template of the first two photos of everybody who has two, and the third and later photos as probes. */
 function twoPhotoTemplates(photos: Photo[], people: string[]): { templates: Entry[]; probes: Entry[] } {
@@ -189,74 +148,12 @@ function twoPhotoTemplates(photos: Photo[], people: string[]): { templates: Entr
   return { templates, probes }
 }
 
-function firstOfEach(entries: Entry[]): number[] {
-  return entries.flatMap(({ person }, index) => (entries[index - 1]?.person === person ? [] : [index]))
-}
-
-// --- Scoring
-
-type Scores = (i: number, j: number) => number
-
-interface Measurement {
-  raw: Scores
-  /** Normalised as the product does it, against a cohort of so many people. */
-  normalised: (cohortSize: number) => Scores
-  /** With the division by the cohort's deviations, over its 50 highest scores, for comparison. */
-  withDeviations: (cohortSize: number) => Scores
-}
-
-/**
- * Every entry against every other. The centring mean of a comparison is that of all the other people, as if it had been
- * taken from a gallery before these two came; so is the cohort.
- */
-function measure(entries: Entry[], cohort: number[]): Measurement {
-  const n = entries.length
-  const matrix = scoreMatrix(entries)
-  const raw: Scores = (i, j) => matrix[i * n + j]
-  const perCohort = new Map<string, Scores>()
-
-  function against<Statistics>(
-    name: string,
-    size: number,
-    statisticsOf: (scores: number[]) => Statistics,
-    normalise: (score: number, probe: Statistics, template: Statistics) => number,
-  ): Scores {
-    const known = perCohort.get(name + size)
-    if (known) return known
-    const drawn = draw(cohort, size)
-    const statistics = new Map<string, Statistics>()
-    const statisticsWithout = (i: number, person: number): Statistics => {
-      const key = `${i} ${person}`
-      const stored = statistics.get(key)
-      if (stored !== undefined) return stored
-      const others = drawn.filter(
-        (member) => entries[member].person !== entries[i].person && entries[member].person !== person,
-      )
-      const fresh = statisticsOf(others.map((member) => raw(i, member)).filter(Number.isFinite))
-      statistics.set(key, fresh)
-      return fresh
-    }
-    const scores: Scores = (i, j) =>
-      raw(i, j) === Number.NEGATIVE_INFINITY
-        ? Number.NEGATIVE_INFINITY
-        : normalise(
-            raw(i, j),
-            statisticsWithout(i, entries[j].person),
-            statisticsWithout(j, entries[i].person),
-          )
-    perCohort.set(name + size, scores)
-    return scores
-  }
-
-  return {
-    raw,
-    normalised: (size) => against('mean', size, (scores) => cohortMean(scores), normaliseScore),
-    withDeviations: (size) =>
-      against('deviation', size, meanAndDeviation, (score, probe, template) => {
-        const z = ({ mean, deviation }: typeof probe) => (score - mean) / deviation
-        return (z(probe) + z(template)) / 2
-      }),
-  }
+/** With the division by the cohort's deviations, over its 50 highest scores, for comparison. */
+function withDeviations({ against }: Measurement): Scores {
+  return against('deviations', COHORT, meanAndDeviation, (score, probe, template) => {
+    const z = ({ mean, deviation }: typeof probe) => (score - mean) / deviation
+    return (z(probe) + z(template)) / 2
+  })
 }
 
 function meanAndDeviation(scores: number[]): { mean: number; deviation: number } {
@@ -264,51 +161,6 @@ function meanAndDeviation(scores: number[]): { mean: number; deviation: number }
   const mean = highest.reduce((sum, score) => sum + score, 0) / highest.length
   const variance = highest.reduce((sum, score) => sum + (score - mean) ** 2, 0) / highest.length
   return { mean, deviation: Math.sqrt(variance) }
-}
-
-function scoreMatrix(entries: Entry[]): Float64Array {
-  const n = entries.length
-  const length = centredLength(pack.embedders)
-  const meanOf = new Map<number, Float32Array>()
-  const total = new Float64Array(length)
-  for (const person of new Set(entries.map((entry) => entry.person))) {
-    const own = entries.flatMap((entry) => (entry.person === person && entry.vector ? [entry.vector] : []))
-    if (own.length === 0) continue
-    const mean = centringMean(pack.embedders, own)
-    meanOf.set(person, mean)
-    for (let k = 0; k < length; k++) total[k] += mean[k]
-  }
-  const matrix = new Float64Array(n * n).fill(Number.NEGATIVE_INFINITY)
-  const mean = new Float32Array(length)
-  for (let i = 0; i < n; i++) {
-    for (let j = i + 1; j < n; j++) {
-      const [one, other] = [entries[i], entries[j]]
-      if (!one.vector || !other.vector) continue
-      const [a, b] = [meanOf.get(one.person)!, meanOf.get(other.person)!]
-      const same = one.person === other.person
-      const rest = meanOf.size - (same ? 1 : 2)
-      for (let k = 0; k < length; k++) mean[k] = (total[k] - a[k] - (same ? 0 : b[k])) / rest
-      const score = dot(fuse(pack.embedders, one.vector, mean), fuse(pack.embedders, other.vector, mean))
-      matrix[i * n + j] = score
-      matrix[j * n + i] = score
-    }
-  }
-  return matrix
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
-}
-
-function draw(from: number[], size: number): number[] {
-  const random = seededRandom(1)
-  return [...from]
-    .map((value) => ({ value, order: random() }))
-    .sort((a, b) => a.order - b.order)
-    .slice(0, size)
-    .map(({ value }) => value)
 }
 
 // --- What is compared
@@ -349,12 +201,6 @@ function search(probe: number, gallery: number[], entries: Entry[], score: Score
     found[side] = Math.max(found[side], score(probe, member))
   }
   return found
-}
-
-function impostors(comparisons: Comparison[]): number[] {
-  return comparisons.flatMap(({ one, other, score }) =>
-    one !== other && Number.isFinite(score) ? [score] : [],
-  )
 }
 
 // --- Reporting
@@ -440,23 +286,20 @@ function print(): void {
 }
 
 function writeMeasured(): void {
-  const mean = centringMean(
-    pack.embedders,
-    firstOfEach(singles).flatMap((index) => (singles[index].vector ? [singles[index].vector] : [])),
-  )
   const table = ({ points, countedTo }: ScoreTable) =>
     `{ points: [${points.map(([score, y]) => `[${score}, ${y}]`).join(', ')}], countedTo: ${countedTo} }`
+  const command = `npm run evaluate -- --faces DIR${options.pack ? ` --pack ${pack.name} --models DIR` : ''} --write`
   const path = new URL(`../src/face/packs/${pack.name}.measured.ts`, import.meta.url)
   writeFileSync(
     path,
-    `// Written by \`npm run evaluate -- --faces DIR --write\` from ${report.photos} photos of ${report.people} people; not by hand.
+    `// Written by \`${command}\` from ${report.photos} photos of ${report.people} people; not by hand.
 import type { Measured } from './pack.ts'
 
 // biome-ignore format: data
 export const measured: Measured = {
-  defaultMean: '${Buffer.from(mean.buffer).toString('base64')}',
-  raw: ${table(tables.raw)},
-  normalised: ${table(tables.normalised)},
+  defaultMean: '${measured.defaultMean}',
+  raw: ${table(measured.raw)},
+  normalised: ${table(measured.normalised)},
 }
 `,
   )

@@ -1,3 +1,5 @@
+import { seededRandom } from '../src/shared/seeded-random.ts'
+
 /** Error rates of biometric comparison (ISO/IEC 19795-1), from comparison scores. */
 
 /** A comparison of two captures: its score (-Infinity where one could not be enrolled) and whose they are. */
@@ -111,15 +113,4 @@ export function identificationRates(searches: readonly Search[], fpirs: number[]
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
-}
-
-/** Random numbers in 0..1 that are the same at every run (mulberry32, public domain). */
-export function seededRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -11,6 +11,7 @@ import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
 import { disputeRoutes } from './attendance/dispute-routes.ts'
+import { explainRoutes } from './attendance/explain-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { syncRoutes } from './attendance/sync-routes.ts'
 import { isConnectionError } from './database/errors.ts'
@@ -22,16 +23,19 @@ import { deviceManagementRoutes } from './devices/management-routes.ts'
 import { registerNetworkLog } from './devices/network-log.ts'
 import { deviceRoutes } from './devices/routes.ts'
 import { employeeRoutes } from './employees/routes.ts'
-import type { FaceEngine } from './face/engine.ts'
+import type { CachedEngine } from './face/cache.ts'
 import { bulkPhotoRoutes } from './gallery/bulk-photos.ts'
+import { calibrationRoutes } from './gallery/calibration-routes.ts'
 import { eraseBiometrics } from './gallery/erase.ts'
 import type { Gallery } from './gallery/gallery.ts'
-import { createLearner } from './gallery/learn.ts'
+import type { Learner } from './gallery/learn.ts'
 import { livenessRoutes } from './gallery/liveness-routes.ts'
+import type { ModelSwitch } from './gallery/model-switch.ts'
+import { modelSwitchRoutes } from './gallery/model-switch-routes.ts'
 import type { PhotoStore } from './gallery/photo-store.ts'
 import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
-import { type Author, type Ledger, serverAuthor } from './ledger/ledger.ts'
+import type { Author, Ledger } from './ledger/ledger.ts'
 import { ledgerRoutes } from './ledger/routes.ts'
 import { metricsRoutes, stageTimes, timed } from './monitoring/metrics.ts'
 import { inferenceProbe, startHealthProbe } from './monitoring/probe.ts'
@@ -64,9 +68,13 @@ export interface AppDeps {
   log: Logger
   clock: Clock
   version: string
-  engine: FaceEngine
+  engine: CachedEngine
   gallery: Gallery
+  /** What learns templates from checks, beside them. */
+  learner: Learner
   photos: PhotoStore
+  /** Changes the models behind engine and gallery. */
+  modelSwitch: ModelSwitch
   /** The keys that photos and templates are sealed with. */
   vault: Vault
   /** What every change goes through. */
@@ -84,7 +92,8 @@ export interface AppDeps {
 /** Builds the HTTP application; it neither listens nor opens the database. The caller closes it. */
 export async function buildApp(given: AppDeps): Promise<App> {
   const stages = stageTimes()
-  const deps = { ...given, engine: timed(given.engine, stages) }
+  const engine = timed(given.engine, stages)
+  const deps = { ...given, engine, forgetPictures: engine.cache.forget }
   const { config, gallery } = deps
   const app = createServer(deps)
   logRequests(app)
@@ -115,8 +124,8 @@ export async function buildApp(given: AppDeps): Promise<App> {
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
   app.addHook('onClose', async () => probe.stop())
-  // Presentation attacks are not looked for yet.
-  const engineStatus = () => ({ ready: deps.engine.ready(), liveness: 'unavailable' as const })
+  const liveness = config.ANTI_SPOOFING_ENABLED ? ('available' as const) : ('off' as const)
+  const engineStatus = () => ({ ready: deps.engine.ready(), liveness })
   healthRoutes(app, {
     ...deps,
     engineStatus,
@@ -126,9 +135,6 @@ export async function buildApp(given: AppDeps): Promise<App> {
     deviceAuth: config.DEVICE_AUTH,
   })
   metricsRoutes(app, { ...deps, stages, health: probe.state })
-
-  const learner = createLearner({ ...deps, change: deps.ledger.by(serverAuthor) })
-  app.addHook('onClose', () => learner.close())
 
   const box = await openBox(deps.vault, 'kiosk-queue')
   await app.register(
@@ -163,11 +169,13 @@ export async function buildApp(given: AppDeps): Promise<App> {
         maxPhotoBytes: config.MAX_UPLOAD_SIZE,
       })
       galleryRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
+      modelSwitchRoutes(api, deps)
       livenessRoutes(api, deps)
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
+      explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       const checkIns = {
         ...deps,
-        learner,
         timeZone: config.TIME_ZONE,
         padPolicy: config.ANTI_SPOOFING_ENABLED ? ('flag' as const) : ('off' as const),
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,

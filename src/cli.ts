@@ -4,10 +4,18 @@ import { readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { recoverOwner } from './access/users.ts'
 import { openDatabase } from './database/connect.ts'
+import { FolderInUse } from './database/folder-lock.ts'
 import { migrateDown, migrateToLatest, migrationStatus } from './database/migrate.ts'
 import { claimDatabase } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
 import { runDemo } from './demo.ts'
+import { findPack, minifasnet, packs } from './face/packs/catalogue.ts'
+import { humanV1 } from './face/packs/human-v1.ts'
+import { measuredOf } from './face/packs/measured.ts'
+import type { Installable } from './face/packs/pack.ts'
+import { activePack } from './gallery/active-pack.ts'
+import { describeCalibration, viewCalibration } from './gallery/calibration-view.ts'
+import { openGallery } from './gallery/gallery.ts'
 import { openKeys } from './keys.ts'
 import { cliAuthor, type Ledger } from './ledger/ledger.ts'
 import { makeFolder, startServer } from './main.ts'
@@ -16,13 +24,17 @@ import { describeFindings, examine } from './operations/doctor.ts'
 import { envExample } from './operations/env-example.ts'
 import { backUpBeforeMigration, backupsOf, makeBackup } from './operations/keeping.ts'
 import { describeReport, runLegacyImport } from './operations/legacy.ts'
+import { installModels, measureModels, stateOf, verifyModels } from './operations/models.ts'
+import { progressBar } from './operations/progress-bar.ts'
 import { type RestoreOptions, restore } from './operations/restore.ts'
+import { usePack } from './operations/use-pack.ts'
 import { runWorkers } from './operations/workers.ts'
 import { systemClock } from './shared/clock.ts'
 import { type Config, loadConfig, workerNumber } from './shared/config.ts'
 import { createLogger } from './shared/log.ts'
 import { timeZone } from './shared/places.ts'
 import { rotateKeys } from './vault/rotate.ts'
+import type { Vault } from './vault/vault.ts'
 
 const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -209,6 +221,118 @@ program
     }),
   )
 
+const models = program.command('models').description('the model packs: networks that find and compare faces')
+models
+  .command('list')
+  .description('show the packs, and which of them are installed')
+  .action(() =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      for (const what of [...packs, minifasnet])
+        console.log(
+          `${what.name.padEnd(20)}${stateOf(what, MODEL_PATH).padEnd(15)}${what.description} ${what.licence.name}.`,
+        )
+    }),
+  )
+models
+  .command('verify [pack]')
+  .description(
+    'compare the files of a pack, or of all that are installed, with their hashes; exit code 1 with a fault',
+  )
+  .action((name: string | undefined) =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      const installed = () =>
+        [...packs, minifasnet].filter((what) => ['installed', 'damaged'].includes(stateOf(what, MODEL_PATH)))
+      for (const what of name === undefined ? installed() : [installable(name)])
+        for (const { path, fault } of verifyModels(what, MODEL_PATH)) {
+          console.log(`${fault ? 'FAULT' : 'OK   '} ${what.name} ${path}${fault ? ` ${fault}` : ''}`)
+          if (fault) process.exitCode = 1
+        }
+    }),
+  )
+models
+  .command('install <pack>')
+  .description('bring the files of a pack into MODEL_PATH; a download that was cut goes on')
+  .option('--accept-licence', 'agree to a licence that restricts the use')
+  .option('--from <folder>', 'take the files from a folder instead of the internet')
+  .action((name: string, options: { acceptLicence?: boolean; from?: string }) =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      const bar = progressBar(process.stderr)
+      try {
+        await installModels(installable(name), {
+          modelPath: MODEL_PATH,
+          from: options.from,
+          acceptLicence: options.acceptLicence ?? false,
+          now: systemClock.now(),
+          progress: bar.begin,
+        })
+      } finally {
+        bar.end()
+      }
+      tell(`${name} is installed in ${MODEL_PATH}.`)
+    }),
+  )
+models
+  .command('measure <pack>')
+  .description('measure what the scores of a pack mean that carries no such table; takes minutes')
+  .requiredOption('--faces <folder>', 'photos as PERSON/*.jpg: 50 people or more, several photos of some')
+  .action((name: string, options: { faces: string }) =>
+    attempt(async () => {
+      const { MODEL_PATH } = loadConfig()
+      const pack = findPack(name)
+      if (!pack) throw new Error(`There is no pack ${name}. See "rollcall models list".`)
+      if (pack.measured) throw new Error(`${name} carries what was measured of it.`)
+      const bar = progressBar(process.stderr)
+      const measured = await measureModels(pack, MODEL_PATH, options.faces, bar.begin('photos')).finally(
+        bar.end,
+      )
+      const { photos, people, missed, path } = measured
+      tell(`Measured ${photos} photos of ${people} people (${missed} without a face) and wrote ${path}.`)
+    }),
+  )
+models
+  .command('use <pack>')
+  .description(
+    'change to another model pack: embeds everybody anew, reports and asks. Killed half-way, run it again',
+  )
+  .option('-y, --yes', 'take it into use without asking')
+  .action((pack: string, options: { yes?: boolean }) =>
+    attempt(async () => {
+      const config = loadConfig()
+      await makeFolder(config.DATA_DIR, 'DATA_DIR')
+      await makeFolder(config.UPLOAD_DIR, 'UPLOAD_DIR')
+      await usePack(config, version, pack, options.yes ?? false, tell)
+    }),
+  )
+
+program
+  .command('calibrate')
+  .description(
+    'compare the people of this site with each other and set the threshold by that; prints what it found',
+  )
+  .action(() =>
+    withLedger(async (db, ledger, vault) => {
+      const { FACE_RECOGNITION_THRESHOLD: configured, MODEL_PATH } = loadConfig()
+      const log = createLogger({ level: 'error' })
+      const change = ledger.by(cliAuthor)
+      const inUse = findPack(await activePack(db)) ?? humanV1
+      const pack = { ...inUse, measured: measuredOf(inUse, MODEL_PATH) ?? null }
+      const deps = { db, vault, pack, clock: systemClock, log, threshold: configured }
+      const gallery = await openGallery({ ...deps, change })
+      try {
+        tell(`comparing ${gallery.people} people`)
+        await gallery.calibrate(change)
+        const at = { configured, people: gallery.people }
+        const calibration = await viewCalibration(db, pack.name, at, () => true)
+        if (calibration) console.log(describeCalibration(calibration))
+      } finally {
+        await gallery.close()
+      }
+    }, 'A running server calibrates each night, and at once on POST /api/v1/recognition/calibration.'),
+  )
+
 const keys = program.command('keys').description('the keys that photos and templates are sealed with')
 keys
   .command('rotate')
@@ -251,11 +375,14 @@ function migrating(work: (db: Database) => Promise<void>): Promise<void> {
   })
 }
 
-function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
+/** `instead` tells what to do where a running server holds the embedded database. */
+function withDatabase(work: (db: Database) => Promise<void>, instead = ''): Promise<void> {
   return attempt(async () => {
     const config = loadConfig()
     await makeFolder(config.DATA_DIR, 'DATA_DIR')
-    const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR })
+    const database = await openDatabase({ url: config.DB_URL, dataDir: config.DATA_DIR }).catch((error) => {
+      throw instead && error instanceof FolderInUse ? new Error(`${error.message}\n${instead}`) : error
+    })
     try {
       await work(database.db)
     } finally {
@@ -265,18 +392,28 @@ function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
 }
 
 /** A migrated database, and the keys that its changes are entered with. */
-function withLedger(work: (db: Database, ledger: Ledger) => Promise<void>): Promise<void> {
+function withLedger(
+  work: (db: Database, ledger: Ledger, vault: Vault) => Promise<void>,
+  instead?: string,
+): Promise<void> {
   return withDatabase(async (db) => {
     await backUpBeforeMigration(loadConfig(), db, version, systemClock, tell)
     await migrateToLatest(db)
     const log = createLogger({ level: 'error' })
-    const { ledger } = await openKeys(loadConfig(), db, systemClock, log)
+    const { ledger, vault } = await openKeys(loadConfig(), db, systemClock, log)
     try {
-      await work(db, ledger)
+      await work(db, ledger, vault)
     } finally {
       await ledger.close()
     }
-  })
+  }, instead)
+}
+
+/** A pack or the add-on. */
+function installable(name: string): Installable {
+  const what = [...packs, minifasnet].find((one) => one.name === name)
+  if (!what) throw new Error(`There is no pack ${name}. See "rollcall models list".`)
+  return what
 }
 
 /** An operator gets a sentence, and what lies behind it, but no stack. */

@@ -7,6 +7,7 @@ import { forgetExpired } from './access/sessions.ts'
 import { forgetFailures } from './access/throttle.ts'
 import { ownerExists, setupToken } from './access/users.ts'
 import { buildApp } from './app.ts'
+import { pastChecks } from './attendance/past-checks.ts'
 import { knownPictures } from './attendance/pictures.ts'
 import { forgetKeys } from './attendance/records.ts'
 import { applyRetention } from './attendance/retention.ts'
@@ -14,12 +15,16 @@ import { openDatabase } from './database/connect.ts'
 import { migrateToLatest } from './database/migrate.ts'
 import { announceServer } from './database/serving.ts'
 import type { Database } from './database/tables.ts'
-import { startEnginePool } from './face/engine-pool.ts'
+import { CACHED_PICTURES, cached } from './face/cache.ts'
+import { nightlyDue } from './gallery/calibration.ts'
 import { guardTemplates } from './gallery/drift.ts'
 import { applyTombstones, finishErasures } from './gallery/erase.ts'
 import { followLedger, ledgerSeq } from './gallery/follow.ts'
-import { openGallery } from './gallery/gallery.ts'
-import { releaseQuarantine } from './gallery/learn.ts'
+import { createLearner, releaseQuarantine } from './gallery/learn.ts'
+import { forgetChallenges } from './gallery/liveness-challenge.ts'
+import { modelLoader } from './gallery/model-loader.ts'
+import { createModelSwitch } from './gallery/model-switch.ts'
+import { useModels } from './gallery/models.ts'
 import { openPhotoStore } from './gallery/photo-store.ts'
 import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
@@ -95,8 +100,10 @@ export async function startServer(
     progress('loading the face models')
     // A thread for each core: each network takes one, and more at once would only make everybody wait longer.
     const cores = Math.max(1, Math.floor(availableParallelism() / config.WORKERS))
-    const engine = await startEnginePool(cores, { modelPath: config.MODEL_PATH }, clock)
-    undo.push(() => engine.close())
+    const { MODEL_PATH: modelPath, FACE_RECOGNITION_THRESHOLD: threshold } = config
+    const loader = modelLoader({ db, vault, ledger, clock, log, modelPath, threshold })
+    const firstEngine = await loader.openInUse(cores)
+    undo.push(() => firstEngine.close())
 
     progress('loading the gallery')
     // Of its own for each database, because what no row names is swept away there.
@@ -109,26 +116,43 @@ export async function startServer(
     await sealOlder(biometrics, progress)
     // The gallery holds what had waited out its quarantine by then.
     let released = clock.now()
-    const gallery = await openGallery({
-      db,
-      vault,
-      change: ledger.by(serverAuthor),
-      pack: engine.pack,
-      clock,
-      log,
-      threshold: config.FACE_RECOGNITION_THRESHOLD,
-    })
-    undo.push(() => gallery.close())
-    // Nobody else changes the embedded database.
-    if (database.kind === 'postgresql') undo.push(followLedger({ db, gallery, log }, entered))
-
-    if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
+    const models = useModels({ engine: firstEngine, gallery: await loader.openGallery(firstEngine) }, log)
+    undo.push(() => models.close())
+    const { gallery } = models
+    const engine = cached(models.engine, CACHED_PICTURES)
+    const drift = { ...biometrics, gallery, engine }
+    const learner = createLearner(drift)
+    undo.push(() => learner.close())
     const queue = createWorkQueue({
       atOnce: cores,
       maxWaiting: Math.ceil(64 / config.WORKERS),
       maxWaitingPerKey: 16,
       maxWaitMs: 3000,
     })
+    // Nobody else changes the embedded database.
+    const shared = database.kind === 'postgresql'
+    const modelSwitch = createModelSwitch({
+      ...loader,
+      db,
+      vault,
+      photos,
+      ledger,
+      clock,
+      log,
+      queue,
+      models,
+      threads: cores,
+      shared,
+      checks: pastChecks({ db, photos, vault, clock }),
+    })
+    if (shared) {
+      const onSwitch = () =>
+        void modelSwitch.follow().catch((err) => log.error({ err }, 'the new face models cannot be used'))
+      undo.push(followLedger({ db, gallery, log, onSwitch, forgetPictures: engine.cache.forget }, entered))
+    }
+    undo.push(modelSwitch.run())
+
+    if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
     const app = await buildApp({
       config,
       db,
@@ -137,7 +161,9 @@ export async function startServer(
       version,
       engine,
       gallery,
+      learner,
       photos,
+      modelSwitch,
       vault,
       ledger,
       queue,
@@ -156,7 +182,6 @@ export async function startServer(
       leaverDays: config.RETENTION_LEAVERS_DAYS,
     }
     let guarded = new Date(0)
-    const drift = { ...biometrics, gallery, engine }
     const tidy = async () => {
       const now = clock.now()
       await releaseQuarantine(drift, released)
@@ -168,12 +193,15 @@ export async function startServer(
       released = now
       const keys = await forgetKeys(db, new Date(clock.now().getTime() - KEY_AGE_MS))
       await forgetExpired(db, clock.now())
+      await forgetChallenges(db, clock.now())
       await forgetFailures(db, clock.now())
       const forgotten = await applyRetention(db, ledger.by(serverAuthor), retention, clock.now())
       const erasures = await finishErasures(biometrics)
       const pictures = await knownPictures(db, clock.now())
       const strays = await photos.sweep(new Set([...(await knownFiles(db)), ...pictures]))
       await ledger.exportHead()
+      if (first && (await nightlyDue(db, engine.pack.name, clock.now(), config.TIME_ZONE)))
+        await gallery.calibrate(ledger.by(serverAuthor))
       log.info({ keys, ...forgotten, erasures, strays }, 'tidied up')
     }
     const tidyUp = () => tidy().catch((error: unknown) => log.error({ err: error }, 'tidying up failed'))

@@ -38,7 +38,11 @@ export const examples: Record<string, object> = {
   'POST /api/v1/employees/import': { file: '(CSV or XLSX)', dry_run: 'true' },
   'POST /api/v1/employees/photos/import': { file: '(ZIP)', dry_run: 'true', consent: '2025-03' },
   'POST /api/v1/employees/{employee_id}/consent': { text_version: '2025-03' },
-  'POST /api/v1/employees/{employee_id}/upload-photo': { photo: picture, consent: '2025-03' },
+  'POST /api/v1/employees/{employee_id}/upload-photo': {
+    photo: [picture, picture],
+    selected_avatar_index: 0,
+    consent: '2025-03',
+  },
   'POST /api/v1/employees/{employee_id}/upload-face': { file: picture, consent: '2025-03' },
   'PUT /api/v1/employees/{employee_id}/photo': { photo_id: 1 },
   'POST /api/v1/devices/register': {
@@ -60,6 +64,7 @@ export const examples: Record<string, object> = {
   'POST /api/v1/recognition/process': { image: picture, employee_id: 'EMP_001' },
   'POST /api/v1/recognition/verify': { image: picture, employee_id: 'EMP_001' },
   'POST /api/v1/recognition/train': { employee_ids: ['EMP_001'] },
+  'POST /api/v1/recognition/models/switch': { pack: 'auraface' },
   'POST /api/v1/attendance/check': { image: picture, ...check },
   'POST /api/v1/attendance/upload': { image: picture, ...check, captured_at: '2025-03-03T08:00:00+07:00' },
   'POST /api/v1/attendance/batch': { images: [picture, picture], ...check },

@@ -233,8 +233,11 @@ const mayEndWith = {
     'POST /api/v1/attendance/manual',
     'POST /api/v1/recognition/process',
     'POST /api/v1/recognition/verify',
+    'GET /api/v1/recognition/calibration',
   ],
   409: [
+    'POST /api/v1/recognition/calibration',
+    'POST /api/v1/recognition/calibration/{id}/accept',
     'POST /api/v1/auth/setup',
     'POST /api/v1/auth/users',
     'PATCH /api/v1/auth/users/{id}',

@@ -1,6 +1,6 @@
 import sharp from 'sharp'
 import type { Picture } from '../../src/face/decode.ts'
-import { seededRandom } from '../metrics.ts'
+import { seededRandom } from '../../src/shared/seeded-random.ts'
 import { camera } from './render.ts'
 
 /** Deviation of the noise that a small sensor adds in a room's light, of 255. */

@@ -56,7 +56,7 @@ export function makeHead(texture: Picture, mesh: Float32Array): Head {
   const face = Array.from({ length: MESH_POINTS }, (_, index) =>
     frame.toHead(mesh.subarray(3 * index, 3 * index + 3)),
   )
-  const flat = Float64Array.from(face.flatMap(([x, y]) => [x, y]))
+  const flat = Float64Array.from(face.flatMap((corner) => corner.slice(0, 2)))
   const hull = convexHull(flat)
   const centre = [0, 1].map((axis) => hull.reduce((sum, index) => sum + face[index][axis], 0) / hull.length)
   const around = rings.flatMap(({ outMm, backMm }) =>
@@ -76,7 +76,7 @@ export function makeHead(texture: Picture, mesh: Float32Array): Head {
       uv: Float32Array.from(corners.flatMap((corner) => frame.toPicture(corner).slice(0, 2))),
       alpha: Float32Array.from(corners, (_, index) => (index < outermost ? 1 : 0)),
       light: new Float32Array(corners.length).fill(1),
-      triangles: triangulate(Float64Array.from(corners.flatMap(([x, y]) => [x, y]))),
+      triangles: triangulate(Float64Array.from(corners.flatMap((corner) => corner.slice(0, 2)))),
       texture,
     },
   }

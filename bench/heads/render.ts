@@ -43,7 +43,7 @@ export function render(
   background: Picture,
   { widthPx, heightPx, focalPx }: Camera = camera,
 ): Picture {
-  const picture = { data: Uint8Array.from(background.data), width: widthPx, height: heightPx }
+  const picture = { data: new Uint8Array(background.data), width: widthPx, height: heightPx }
   const nearest = new Float32Array(widthPx * heightPx)
   for (const { surface, placement } of scene) {
     const corners = project(surface.positions, placement, { widthPx, heightPx, focalPx })
@@ -100,10 +100,15 @@ function fill(
   const right = Math.min(width - 1, Math.max(ax, bx, cx))
   const top = Math.max(0, Math.ceil(Math.min(ay, by, cy)))
   const bottom = Math.min(height - 1, Math.max(ay, by, cy))
-  for (let y = top; y <= bottom; y++)
+  // The weights of b and c grow by the same from one pixel of a row to the next.
+  const stepB = (cy - ay) / area
+  const stepC = (ay - by) / area
+  for (let y = top; y <= bottom; y++) {
+    let wb = (left - 1 - ax) * stepB - ((y - ay) * (cx - ax)) / area
+    let wc = (left - 1 - ax) * stepC + ((bx - ax) * (y - ay)) / area
     for (let x = left; x <= right; x++) {
-      const wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area
-      const wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area
+      wb += stepB
+      wc += stepC
       const wa = 1 - wb - wc
       if (wa < 0 || wb < 0 || wc < 0) continue
       const near = wa * an + wb * bn + wc * cn
@@ -119,6 +124,7 @@ function fill(
       const v = pa * uv[2 * a + 1] + pb * uv[2 * b + 1] + pc * uv[2 * c + 1]
       blend(texture, u, v, cover, shade, data, 3 * at)
     }
+  }
 }
 
 /** Lays the texture's colour at (u, v), bilinear, its edge repeated, over a pixel. */

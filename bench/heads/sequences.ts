@@ -1,15 +1,17 @@
 import type { Picture } from '../../src/face/decode.ts'
 import { type Action, drawChallenge } from '../../src/face/pad/challenge.ts'
 import { room } from './camera.ts'
-import { closeEyes } from './head.ts'
+import { type HeadPose, renderHead, straightAhead } from './film.ts'
 import type { Person } from './person.ts'
 import { type Bend, displayed, printed, sheet } from './presentation.ts'
-import { type Placement, render } from './render.ts'
+import { render } from './render.ts'
 
 /** A picture before the camera's noise, and when it is taken. */
 export interface Shot {
   picture: Picture
   atMs: number
+  /** The place of an earlier shot whose file is sent once more instead. */
+  again?: number
 }
 
 /** What the camera sees of a kind of presentation, at a number of moments. `steps` is what was asked for. */
@@ -22,10 +24,8 @@ export interface Kind {
 export type Random = () => number
 
 /** A head's pose and eyes, or a sheet's pose, at a moment. */
-type Motion = Placement & { closed: number; bend?: Bend }
+type Motion = HeadPose & { bend?: Bend }
 
-/** A head at an arm's length; its origin lies in the neck, below the camera's axis. */
-const HEAD = { yaw: 0, pitch: 0, roll: 0, x: 0, y: 50, distance: 560, closed: 0 }
 const BURST_FRAMES = 8
 const BURST_MS = 1050
 
@@ -116,7 +116,7 @@ export const bursts: Kind[] = [
     attack: true,
     shots: async (person, random) => {
       const shots = await headShots(person, random, times, () => ({}))
-      return shots.map(({ atMs }) => ({ picture: shots[0].picture, atMs }))
+      return shots.map((shot, index) => (index === 5 ? { ...shot, again: 2 } : shot))
     },
   },
 ]
@@ -237,9 +237,8 @@ async function headShots(
   const start = { x: between(random, -30, 30), distance: between(random, -50, 60) }
   const sway = unrest(random, { angle: 1.5, mm: 3, slowestMs: 4000 })
   return atMs.map((at) => {
-    const { closed, bend: _, ...placement } = together(HEAD, start, sway(at), motion(at))
-    const surface = closeEyes(person.head, closed)
-    return { atMs: at, picture: render([{ surface, placement }], background) }
+    const { bend: _, ...pose } = together(straightAhead, start, sway(at), motion(at))
+    return { atMs: at, picture: renderHead(person.head, pose, background) }
   })
 }
 
@@ -251,7 +250,7 @@ function printShots(
 ): Promise<Shot[]> {
   const scale = between(random, 0.7, 1)
   const paper = printed(person.portrait)
-  const held = { ...HEAD, y: 0, distance: 520 * scale }
+  const held = { ...straightAhead, y: 0, distance: 520 * scale }
   return sheetShots([paper], random, atMs, held, person.portraitWidthMm * scale, motion)
 }
 
@@ -264,7 +263,7 @@ function screenShots(
   widthMm: number,
 ): Promise<Shot[]> {
   const shown = pictures.map((picture) => displayed(picture, 6 * random()))
-  return sheetShots(shown, random, atMs, { ...HEAD, y: 0, distance: 330 }, widthMm, motion)
+  return sheetShots(shown, random, atMs, { ...straightAhead, y: 0, distance: 330 }, widthMm, motion)
 }
 
 async function sheetShots(

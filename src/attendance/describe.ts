@@ -1,6 +1,7 @@
 import type { FaceEngine } from '../face/engine.ts'
 import { digestOf } from '../face/packs/digest.ts'
-import { type Candidate, type Gallery, type Identification, MARGIN } from '../gallery/gallery.ts'
+import type { Candidate, Gallery, Identification } from '../gallery/gallery.ts'
+import { MARGIN } from '../gallery/look-alikes.ts'
 import type { AppError } from '../shared/errors.ts'
 import type { Decision, PunchType, Rules } from './decide.ts'
 import type { DecisionRecord } from './decision-record.ts'

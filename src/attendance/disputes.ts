@@ -191,6 +191,8 @@ export async function resolveDispute(
     return { ...outcome, people: [named, ...(outcome.look_alike === null ? [] : [outcome.look_alike])] }
   })
   for (const employeeId of people) await gallery.refresh(employeeId)
+  // The pair's margin is wider now.
+  await gallery.recalibrated()
   await photos.remove(files)
   return resolved
 }

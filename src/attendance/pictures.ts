@@ -7,6 +7,7 @@ import type { PhotoStore } from '../gallery/photo-store.ts'
 import { AppError } from '../shared/errors.ts'
 import { SealBroken } from '../vault/seal.ts'
 import type { Vault } from '../vault/vault.ts'
+import type { DecisionRow } from './decisions.ts'
 import { findPunch, type View } from './punches.ts'
 
 export interface PictureDeps {
@@ -44,33 +45,70 @@ export async function savePicture(
  * The picture of the check that made a punch; of a correction, that of the punch it corrects. Rejects with
  * `punch_not_found`, `picture_not_kept`, or `biometrics_unreadable` where the file was altered.
  */
-export async function readPicture(
-  { db, photos, vault }: PictureDeps,
-  id: number,
-  view: View,
-  now: Date,
-): Promise<Buffer> {
+export async function readPicture(deps: PictureDeps, id: number, view: View, now: Date): Promise<Buffer> {
+  const { db } = deps
   const punch = await findPunch(db, id, view)
   if (!punch) throw new AppError('punch_not_found', `There is no punch ${id}.`)
   const { employee_id, image_path } = punch
   const kept = image_path !== null && (await isKept(db, employee_id, image_path, now))
-  const jpeg = kept ? await openPicture() : undefined
-  if (!jpeg)
-    throw new AppError(
-      'picture_not_kept',
-      `There is no picture of the punch ${id}: its site keeps none, the time to keep it is over, or it was erased.`,
-    )
+  const jpeg = kept ? await openPicture(deps, image_path, employee_id) : undefined
+  if (!jpeg) throw notKept(`the punch ${id}`)
   return jpeg
+}
 
-  async function openPicture(): Promise<Buffer | undefined> {
-    try {
-      return await photos.read(
-        image_path!,
-        (await findKey(vault, db, employee_id)) ?? (await vault.named('probes')),
-      )
-    } catch (error) {
-      throw error instanceof SealBroken ? unreadable(employee_id, error) : error
-    }
+/** What tells where the picture of a decision is. */
+type Pictured = Pick<
+  DecisionRow,
+  'decision_id' | 'attendance_id' | 'employee_id' | 'image_path' | 'punch_image_path'
+>
+
+/** The picture that was decided on, whether or not it made a punch. Rejects as `readPicture` does. */
+export async function readDecisionPicture(
+  deps: PictureDeps,
+  decision: Pictured,
+  view: View,
+  now: Date,
+): Promise<Buffer> {
+  if (decision.attendance_id !== null) return readPicture(deps, decision.attendance_id, view, now)
+  const { image_path, employee_id } = decision
+  const kept = image_path !== null && (await isDecisionPictureKept(deps.db, decision, now))
+  const jpeg = kept ? await openPicture(deps, image_path, employee_id) : undefined
+  if (!jpeg) throw notKept(`the decision ${decision.decision_id}`)
+  return jpeg
+}
+
+/** Whether the picture that was decided on can still be looked at. */
+export async function isDecisionPictureKept(db: Database, decision: Pictured, now: Date): Promise<boolean> {
+  const { decision_id, employee_id, punch_image_path } = decision
+  if (punch_image_path !== null) return isKept(db, employee_id!, punch_image_path, now)
+  const row = await decisionPictures(db, now)
+    .select('decisions.id')
+    .where('decisions.id', '=', decision_id)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+function notKept(what: string): AppError {
+  return new AppError(
+    'picture_not_kept',
+    `There is no picture of ${what}: its site keeps none, the time to keep it is over, or it was erased.`,
+  )
+}
+
+/** Opens a picture with the key of the person whom it shows, or of the place; undefined when its file is gone. */
+async function openPicture(
+  { db, photos, vault }: PictureDeps,
+  name: string,
+  employeeId: string | null,
+): Promise<Buffer | undefined> {
+  const key = employeeId === null ? undefined : await findKey(vault, db, employeeId)
+  try {
+    return await photos.read(name, key ?? (await vault.named('probes')))
+  } catch (error) {
+    if (!(error instanceof SealBroken)) throw error
+    if (employeeId !== null) throw unreadable(employeeId, error)
+    const message = 'The picture cannot be opened: it was altered, or its key is lost.'
+    throw new AppError('biometrics_unreadable', message, {}, error)
   }
 }
 
@@ -88,20 +126,52 @@ async function isKept(db: Database, employeeId: string, imagePath: string, now: 
 /** The files of all pictures that are still kept; every other one may go. */
 export async function knownPictures(db: Database, now: Date): Promise<Set<string>> {
   const punched = await punchPictures(db, now).select('attendance.image_path').execute()
-  const others = await db
-    .selectFrom('decisions')
-    .leftJoin('devices', 'devices.device_id', 'decisions.device_id')
-    .leftJoin('sites', 'sites.id', 'devices.site_id')
-    .select('decisions.image_path')
-    .where('decisions.image_path', 'is not', null)
-    .where(stillKept(now))
-    .execute()
+  const others = await decisionPictures(db, now).select('decisions.image_path').execute()
+  // What waits for somebody to decide keeps its picture until then.
   const pending = await db
     .selectFrom('kiosk_events')
     .select('image_path')
     .where('state', '=', 'open')
     .execute()
   return new Set([...punched, ...others, ...pending].flatMap(({ image_path }) => image_path ?? []))
+}
+
+function decisionPictures(db: Database, now: Date) {
+  return db
+    .selectFrom('decisions')
+    .leftJoin('devices', 'devices.device_id', 'decisions.device_id')
+    .leftJoin('sites', 'sites.id', 'devices.site_id')
+    .where('decisions.image_path', 'is not', null)
+    .where(stillKept(now))
+}
+
+/** The pictures of checks since then that are still kept, newest first, each with whose key it is sealed with. */
+export async function keptPictures(
+  db: Database,
+  since: Date,
+  now: Date,
+  limit: number,
+): Promise<{ decisionId: number; employeeId: string | null; imagePath: string }[]> {
+  const rows = await db
+    .selectFrom('decisions')
+    .leftJoin('attendance', (join) =>
+      join.onRef('attendance.decision_id', '=', 'decisions.id').on('attendance.corrects', 'is', null),
+    )
+    .leftJoin('devices', 'devices.device_id', 'decisions.device_id')
+    .leftJoin('sites', 'sites.id', 'devices.site_id')
+    .select(({ fn }) => [
+      'decisions.id as decisionId',
+      'decisions.employee_id as employeeId',
+      fn.coalesce('attendance.image_path', 'decisions.image_path').as('imagePath'),
+    ])
+    .where('decisions.kind', '=', 'face')
+    .where('decisions.created_at', '>', since)
+    .where(({ fn, eb }) => eb(fn.coalesce('attendance.image_path', 'decisions.image_path'), 'is not', null))
+    .where(stillKept(now))
+    .orderBy('decisions.id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map(({ imagePath, ...row }) => ({ ...row, imagePath: imagePath! }))
 }
 
 function punchPictures(db: Database, now: Date) {

@@ -4,7 +4,7 @@ import { employeeId } from '../employees/schema.ts'
 import { fileQuery } from '../employees/spreadsheet.ts'
 import { MAX_FRAMES } from '../face/pipeline.ts'
 import { livenessSchema } from '../gallery/schema.ts'
-import { optionalText, rowNumber, text, uploadedFile, wholeNumber } from '../shared/http.ts'
+import { oneOrMore, optionalText, rowNumber, text, uploadedFile, wholeNumber } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
 
 export const punchType = z.enum(['IN', 'OUT'])
@@ -84,19 +84,6 @@ export const batchForm = z
     error: 'must be sent once for each picture, or not at all',
   })
 
-/** A field that a form may repeat: one value comes as itself, several as a list. */
-function oneOrMore<Field extends z.ZodType>(field: Field, max: number) {
-  return z
-    .preprocess(
-      (value) => (value === undefined || Array.isArray(value) ? value : [value]),
-      z
-        .array(field)
-        .min(1)
-        .max(max, { error: `must be sent at most ${max} times` }),
-    )
-    .meta({ type: 'array' })
-}
-
 /** Nobody means a time before this by hand: it is a slip of the keyboard. */
 const EARLIEST = new Date('2000-01-01T00:00:00Z')
 const enteredTime = time
@@ -137,7 +124,7 @@ export const idempotencyHeaders = z.looseObject({
     .describe('The same key and request again answer the first result; kept for 7 days per device'),
 })
 
-const disputeState = z.enum(['open', 'confirmed', 'rejected'])
+export const disputeState = z.enum(['open', 'confirmed', 'rejected'])
 
 export const notMeSchema = z.object({ device_id: deviceId.describe('The kiosk at which the punch was made') })
 

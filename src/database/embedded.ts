@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
 import { createPgConfig } from '@electric-sql/pglite/node-postgres'
 import pg from 'pg'
@@ -226,7 +226,12 @@ function restartingPool(first: Run, startAnew: () => Promise<Run>): EmbeddedPool
   }
 
   return {
-    connect: async () => (await living()).pool.connect(),
+    connect: async () => {
+      const client = await (await living()).pool.connect()
+      // PostgreSQL runs on this thread. Whoever else waits for the thread comes in between two that ask it something.
+      await turn()
+      return client
+    },
     end: async () => {
       await restart?.catch(() => {})
       if (run.failure() !== undefined) return abandon(run)

@@ -4,10 +4,13 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+/** Another process has the embedded database. */
+export class FolderInUse extends Error {}
+
 /**
  * Takes the folder for this process alone and returns the function that gives it back.
  * The kernel holds the lock, so it ends with the process however that dies, and no pid has to be judged.
- * Throws an Error that names the folder and its holder when another process has it.
+ * Throws a `FolderInUse` that names the folder and its holder when another process has it.
  */
 export async function lockFolder(folder: string): Promise<() => void> {
   const path = resolve(folder)
@@ -22,7 +25,7 @@ export async function lockFolder(folder: string): Promise<() => void> {
     held = tryLock(lockFile)
   }
   if (held === undefined) {
-    throw new Error(
+    throw new FolderInUse(
       `The folder ${path} is in use by ${readOwner(ownerFile)}, and an embedded database serves one process ` +
         'only. Stop that process first, choose another DATA_DIR, or set DB_URL to a PostgreSQL server, which ' +
         'any number of processes can share.',

@@ -150,7 +150,8 @@ function selectMatching(db: Database, query: EmployeeFilters, visible: Visible) 
     .where(isVisible(visible))
 }
 
-function isVisible(visible: Visible) {
+/** The condition that a row of `employees` is of a person whom the caller may see. */
+export function isVisible(visible: Visible) {
   return visible === undefined
     ? sql<SqlBool>`true`
     : sql<SqlBool>`employees.department = any(${[...visible]}::text[])`

@@ -12,6 +12,9 @@ const blazefaceBox = { scale: 1.5, down: 0 }
  * ends at the brow: medians over 551 published photos, with SCRFD, YuNet and YOLOv8-face.
  */
 const widerFaceBox = { scale: 1.215, down: 0.07 }
+const WIDER = 1.25
+/** Where the network is less sure than this that there is a face, there is none. */
+export const MIN_PRESENCE = 0.5
 /** BlazeFace's key points; all the others have five. */
 const BLAZEFACE_POINTS = 6
 
@@ -31,9 +34,18 @@ export interface Pose {
   roll: number
 }
 
-/** Lays the mesh on a detected face. Rejects with `model_failure`. */
+/**
+ * Lays the mesh on a detected face. Where it is not sure of a face it looks once more, with a wider crop: a turned head in
+ * a narrow box is seen then. Rejects with `model_failure`.
+ */
 export async function fitMesh(network: Network, picture: Picture, face: Detection): Promise<Mesh> {
-  const toPicture = meshCrop(face)
+  const mesh = await fitInto(meshCrop(face, 1), network, picture)
+  if (mesh.presence >= MIN_PRESENCE) return mesh
+  const wider = await fitInto(meshCrop(face, WIDER), network, picture)
+  return wider.presence > mesh.presence ? wider : mesh
+}
+
+async function fitInto(toPicture: Similarity, network: Network, picture: Picture): Promise<Mesh> {
   const input = new Float32Array(3 * INPUT_SIDE_PX * INPUT_SIDE_PX)
   warp(picture, toPicture, INPUT_SIDE_PX, { order: 'RGB', mean: [0, 0, 0], deviation: 255 }, input)
   const { mesh, presence } = await network.run(input, [1, 3, INPUT_SIDE_PX, INPUT_SIDE_PX])
@@ -50,11 +62,11 @@ export async function fitMesh(network: Network, picture: Picture, face: Detectio
 }
 
 /** The square that BlazeFace's box would make, for which the mesh was trained, turned so that the eyes are level. */
-function meshCrop({ box, points }: Detection): Similarity {
+function meshCrop({ box, points }: Detection, wider: number): Similarity {
   const [rightEye, leftEye] = points
   const angle = Math.atan2(leftEye[1] - rightEye[1], leftEye[0] - rightEye[0])
   const { scale, down } = points.length === BLAZEFACE_POINTS ? blazefaceBox : widerFaceBox
-  const side = Math.max(box.width, box.height) * scale
+  const side = Math.max(box.width, box.height) * scale * wider
   const centre: Point = [
     box.x + box.width / 2 - down * side * Math.sin(angle),
     box.y + box.height / 2 + down * side * Math.cos(angle),

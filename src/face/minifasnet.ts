@@ -73,15 +73,20 @@ function inside(centre: number, length: number, last: number): [from: number, to
 export function cropAround({ data, width }: Picture, { left, top, right, bottom }: Place): Float32Array {
   const area = SIDE_PX * SIDE_PX
   const out = new Float32Array(3 * area)
+  const rows = samples(top, bottom)
   const columns = samples(left, right)
-  for (const [row, y] of samples(top, bottom).entries())
-    for (const [column, x] of columns.entries())
-      for (let colour = 0; colour < 3; colour++) {
-        const at = (line: number, place: number) => data[(line * width + place) * 3 + colour]
-        const upper = at(y.from, x.from) * (1 - x.share) + at(y.from, x.to) * x.share
-        const lower = at(y.to, x.from) * (1 - x.share) + at(y.to, x.to) * x.share
-        out[(2 - colour) * area + row * SIDE_PX + column] = upper * (1 - y.share) + lower * y.share
-      }
+  for (let i = 0; i < area; i++) {
+    const y = rows[Math.floor(i / SIDE_PX)]
+    const x = columns[i % SIDE_PX]
+    const upper = y.from * width
+    const lower = y.to * width
+    for (let colour = 0; colour < 3; colour++) {
+      const [from, to] = [x.from * 3 + colour, x.to * 3 + colour]
+      const above = data[upper * 3 + from] * (1 - x.share) + data[upper * 3 + to] * x.share
+      const below = data[lower * 3 + from] * (1 - x.share) + data[lower * 3 + to] * x.share
+      out[(2 - colour) * area + i] = above * (1 - y.share) + below * y.share
+    }
+  }
   return out
 }
 

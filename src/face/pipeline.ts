@@ -2,7 +2,7 @@ import { decode, type Picture } from './decode.ts'
 import { detectFaces } from './detect/detect.ts'
 import type { Detection } from './detect/detection.ts'
 import { embedFace } from './embed.ts'
-import { fitMesh, fivePoints, type Mesh, type Pose, poseOf, wholeFace } from './mesh.ts'
+import { fitMesh, fivePoints, type Mesh, MIN_PRESENCE, type Pose, poseOf, wholeFace } from './mesh.ts'
 import { type PadNetwork, scoreBonaFide } from './minifasnet.ts'
 import type { Network } from './onnx/session.ts'
 import type { DetectorSpec, Pack } from './packs/pack.ts'
@@ -76,8 +76,6 @@ const RIVAL_SHARE = 0.6
 const MIN_RIVAL_SCORE = 0.5
 /** A face of this share of the picture's longer side is looked at once more, with a margin. */
 const CLOSE_UP_SHARE = 0.5
-/** Where the mesh network sees no face, the detector was wrong. */
-const MIN_PRESENCE = 0.5
 
 /**
  * Looks at a picture: decode, detect, choose the one face, lay the mesh, assess, align and embed.
@@ -167,9 +165,12 @@ async function lookAt(
 
   const detection = choice === 'only' ? rivals[0] : mostCentral(detections, picture)
   const mesh = await timed('mesh', () => fitMesh(networks.mesh, picture, detection))
+  // The detector was wrong.
   if (mesh.presence < MIN_PRESENCE) return answer({ ...seen, kind: 'no_face' })
   const pose = poseOf(mesh)
-  const quality = await timed('quality', () => assessQuality(picture, detection, mesh, pose))
+  const quality = await timed('quality', () =>
+    assessQuality(picture, detection, mesh, pose, pack.detector.clearScore),
+  )
   const padScore =
     networks.pad.length === 0
       ? null

@@ -20,7 +20,7 @@ export interface QualityMeasures {
   roll: number
   /** The mesh network's certainty that there is a whole face, 0..1. */
   presence: number
-  /** The detector's score, 0..1: something before the face takes it down. */
+  /** The detector's score, 0..1, on BlazeFace's scale: something before the face takes it down. */
   detection: number
   /** The smallest deviation of brightness around an eye, the nose or the mouth, over that of the face: a cover is flat. */
   flattest: number
@@ -41,6 +41,9 @@ export interface Quality {
 /** A part below this is given as a reason. */
 export const MIN_QUALITY_SCORE = 0.8
 
+/** What BlazeFace gives a clear face at the least. */
+const CLEAR_SCORE = 0.78
+
 const SIDE_PX = 112
 /** The aligned crop's margin that is left out: background, hair and collar. */
 const MARGIN_PX = 20
@@ -53,11 +56,24 @@ const features = [
   { x: 56, y: 86, halfWidth: 14, halfHeight: 5 },
 ]
 
-export function assessQuality(picture: Picture, detection: Detection, mesh: Mesh, pose: Pose): Quality {
-  return judgeQuality(measureQuality(picture, detection, mesh, pose))
+/** @param clearScore what the detector gives a clear face, see `DetectorSpec` */
+export function assessQuality(
+  picture: Picture,
+  detection: Detection,
+  mesh: Mesh,
+  pose: Pose,
+  clearScore = CLEAR_SCORE,
+): Quality {
+  return judgeQuality(measureQuality(picture, detection, mesh, pose, clearScore))
 }
 
-function measureQuality(picture: Picture, detection: Detection, mesh: Mesh, pose: Pose): QualityMeasures {
+function measureQuality(
+  picture: Picture,
+  detection: Detection,
+  mesh: Mesh,
+  pose: Pose,
+  clearScore: number,
+): QualityMeasures {
   const points = fivePoints(mesh)
   const eyeDistancePx = Math.hypot(points[1][0] - points[0][0], points[1][1] - points[0][1])
   const gray = alignedGray(picture, points)
@@ -70,7 +86,7 @@ function measureQuality(picture: Picture, detection: Detection, mesh: Mesh, pose
     clipped: gray.reduce((count, value) => count + (value < 4 || value > 251 ? 1 : 0), 0) / gray.length,
     ...pose,
     presence: mesh.presence,
-    detection: detection.score,
+    detection: Math.min(1, (detection.score * CLEAR_SCORE) / clearScore),
     flattest: Math.min(...features.map((feature) => deviationAround(gray, feature))) / Math.max(deviation, 1),
     inside: shareInside(mesh, picture),
   }
@@ -154,7 +170,7 @@ export function judgeQuality(measures: QualityMeasures): Quality {
     occlusion: Math.min(
       ramp(m.presence, 0.5, 0.99),
       ramp(m.inside, 0.6, 0.98),
-      ramp(m.detection, 0.45, 0.78),
+      ramp(m.detection, 0.45, CLEAR_SCORE),
       ramp(m.flattest, 0.1, 0.3),
     ),
   }

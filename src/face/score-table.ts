@@ -16,6 +16,16 @@ export function minusLog10Fmr({ points }: ScoreTable, score: number): number {
   return y0 + ((score - s0) / (s1 - s0)) * (y1 - y0)
 }
 
+/** The score at which the false-match rate is 10^-`decades`: what `minusLog10Fmr` takes back. */
+export function scoreAt({ points }: ScoreTable, decades: number): number {
+  if (decades <= points[0][1]) return points[0][0]
+  let right = points.findIndex(([, limit]) => limit >= decades)
+  if (right < 0) right = points.length - 1
+  const [s0, y0] = points[right - 1]
+  const [s1, y1] = points[right]
+  return s0 + ((decades - y0) / (y1 - y0)) * (s1 - s0)
+}
+
 /**
  * The scale that every client sees: 0.25 + 0.1 x -log10(FMR), clamped to 0..1, so that .65 is one false match in
  * 10^4 comparisons with a person, .75 in 10^5, whichever networks run.

@@ -1,3 +1,4 @@
+import { averageVectors, type EmbedderSpec } from '../face/embed.ts'
 import { MIN_QUALITY_SCORE } from '../face/quality.ts'
 
 /** What is known of a check when it is asked whether a template may be learned from it. */
@@ -80,6 +81,19 @@ function nextSlot(learned: LearningEvidence['learned']): LearnedSlot {
   const since = (slot: LearnedSlot) =>
     learned.find((one) => one.slot === slot)?.learnedAt.getTime() ?? Number.NEGATIVE_INFINITY
   return since(2) <= since(3) ? 2 : 3
+}
+
+/**
+ * What is learned of a face: a quarter of it, and three of the template that recognised it. The whole of a face that is
+ * half somebody else's would let that somebody in; a quarter hardly does, and still brings most of what the whole would
+ * (docs/ACCURACY.md).
+ */
+export function learnedVector(
+  specs: readonly EmbedderSpec[],
+  parent: Float32Array,
+  face: Float32Array,
+): Float32Array {
+  return averageVectors(specs, [parent, parent, parent, face])
 }
 
 /**

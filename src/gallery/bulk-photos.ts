@@ -33,7 +33,7 @@ import {
   tooLarge,
 } from '../shared/http.ts'
 import { requireConsent } from './consent.ts'
-import { type ConsentGiven, type EnrolDeps, enrollableFace, enrolPhoto } from './enrol.ts'
+import { type ConsentGiven, type EnrolDeps, enrollableFace, enrolPhotos } from './enrol.ts'
 import { findKey } from './person-key.ts'
 import { fingerprint, listSamples } from './templates.ts'
 
@@ -544,10 +544,10 @@ async function enrolOne(
     return { outcome: 'enrolled', message: 'The photo can be enrolled', quality_score: quality.score }
   }
   const filename = displayName(name.split('/').at(-1))
-  const enrolled = await whenThereIsRoom(() =>
-    enrolPhoto(deps, change, id, { buffer: bytes, filename }, consent),
+  const { first: enrolled } = await whenThereIsRoom(() =>
+    enrolPhotos(deps, change, id, [{ buffer: bytes, filename }], { consent }),
   )
-  const quality_score = enrolled.face.quality.score
+  const quality_score = enrolled.quality.score
   if (enrolled.alreadyStored)
     return { outcome: 'already_stored', message: 'This photo was already stored', quality_score }
   const others = enrolled.alsoEnrolledAs.map(({ employeeId }) => employeeId)
@@ -573,7 +573,8 @@ async function whenThereIsRoom<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof AppError && error.code === 'overloaded') || attempt === MAX_ATTEMPTS) throw error
+      const passes = error instanceof AppError && ['overloaded', 'pack_changed'].includes(error.code)
+      if (!passes || attempt === MAX_ATTEMPTS) throw error
       await sleep(1000)
     }
   }

@@ -6,6 +6,7 @@ import type { Clock } from '../shared/clock.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Tombstone, Vault } from '../vault/vault.ts'
 import { withdrawConsents } from './consent.ts'
+import { forgetLookAlikes } from './look-alikes.ts'
 import type { PhotoStore } from './photo-store.ts'
 import { deleteTemplates, listSamples } from './templates.ts'
 
@@ -16,6 +17,8 @@ export interface EraseDeps {
   vault: Vault
   clock: Clock
   log: Logger
+  /** Drops what is kept in memory of pictures, where an engine runs: nobody knows whose they are. */
+  forgetPictures?: () => void
 }
 
 export interface Erased {
@@ -38,7 +41,7 @@ export interface EarlierErasure {
  * stays. One that is done again keeps the time and the author of `earlier`.
  */
 export async function eraseBiometrics(
-  { photos, vault, clock, log }: EraseDeps,
+  { photos, vault, clock, log, forgetPictures }: EraseDeps,
   trx: DatabaseTransaction,
   employeeId: string,
   reason: ErasureReason,
@@ -48,12 +51,14 @@ export async function eraseBiometrics(
   // Templates first: those that go with their photo would not be counted.
   const counts = { templates: await deleteTemplates(trx, employeeId, 'all'), photos: samples.length }
   await trx.deleteFrom('samples').where('employee_id', '=', employeeId).execute()
+  await forgetLookAlikes(trx, employeeId)
   // Whoever is purged without ever having had a key needs a tombstone as well.
   const keyId =
     (await giveUpKey(trx, employeeId)) ?? earlier?.keyId ?? (reason === 'purge' ? randomUUID() : undefined)
   const at = earlier?.at ?? clock.now()
   const by = keyId && (await certify(trx, { employeeId, keyId, reason, at, by: earlier?.by, ...counts }))
   const afterCommit = async () => {
+    forgetPictures?.()
     try {
       if (keyId) await vault.destroy(keyId, await tombstoneOf(vault, { employeeId, reason, at, by }))
       await photos.remove(samples.map(({ file_path }) => file_path))

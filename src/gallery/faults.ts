@@ -24,6 +24,18 @@ export function severalFaces(count: number): AppError {
   )
 }
 
+/** What a face was compared with that it does not look like. */
+const otherThan = {
+  stored:
+    "This face does not look like the one in the person's other photos. Choose another photo, or delete the wrong ones first.",
+  most: 'This face does not look like the one in most of the photos that came with it. Choose another photo.',
+  none: 'The photos show different people, and no earlier photo tells whose face it is. Send photos of one person.',
+}
+
+export function differentFace(from: keyof typeof otherThan): AppError {
+  return new AppError('face_mismatch', otherThan[from])
+}
+
 const advice: Record<QualityPart, string> = {
   size: 'come closer to the camera',
   sharpness: 'hold still, and wipe or focus the camera',
@@ -32,13 +44,18 @@ const advice: Record<QualityPart, string> = {
   occlusion: 'show the whole face, without mask, hand or sunglasses',
 }
 
+/** What to do about parts of a quality that fall short. */
+export function adviceOn(parts: readonly QualityPart[]): string[] {
+  return parts.map((part) => advice[part])
+}
+
 /** Below it a face is too poor to be compared: what it resembles is other poor pictures. */
 export const MIN_COMPARED_QUALITY = 0.2
 
 /** Names what falls short of `minimum`, worst first, and what to do about it. */
 export function poorQuality(quality: Quality, minimum: number): AppError {
   const reasons = quality.reasons.filter((part) => quality.parts[part] < minimum)
-  const sentence = reasons.map((part) => advice[part]).join('; ')
+  const sentence = adviceOn(reasons).join('; ')
   return new AppError('poor_quality', `The picture of the face is not good enough: ${sentence}.`, {
     face_detected: true,
     quality_score: quality.score,

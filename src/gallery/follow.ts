@@ -14,13 +14,23 @@ export async function ledgerSeq(db: Database): Promise<string> {
   return seq
 }
 
+interface FollowDeps {
+  db: Database
+  gallery: Gallery
+  log: Logger
+  /** Told that another process may have changed the models; nothing waits for what it does. */
+  onSwitch: () => void
+  /** Drops what this process keeps in memory of pictures, when another one erases a person. */
+  forgetPictures: () => void
+}
+
 /**
  * Keeps the gallery in step with what other processes change in the database: the ledger names every change, and its
  * numbers have no gaps, so that nobody is missed however long the database was out of reach. Returns the function that
  * stops it.
  */
 export function followLedger(
-  { db, gallery, log }: { db: Database; gallery: Gallery; log: Logger },
+  { db, gallery, log, onSwitch, forgetPictures }: FollowDeps,
   from: string,
 ): () => Promise<void> {
   const stopping = new AbortController()
@@ -32,12 +42,17 @@ export function followLedger(
     // Only after a restore are there fewer entries than before.
     const changes = BigInt(head) < BigInt(seen) ? undefined : await changesBetween(db, seen, head)
     if (changes === undefined || changes.some(({ subject }) => subject === null) || changes.length > MANY) {
+      onSwitch()
+      forgetPictures()
       await gallery.reload()
     } else {
-      const calibrations = changes.filter(({ kind }) => kind === 'calibrations')
-      const others = calibrations.some(({ subject }) => Number(subject) > (gallery.calibration?.id ?? 0))
-      if (others) await gallery.reload()
-      const people = changes.filter(({ kind }) => kind !== 'calibrations').map(({ subject }) => subject!)
+      if (changes.some(({ kind }) => kind === 'model_switches')) onSwitch()
+      if (changes.some(({ kind }) => kind === 'erasures')) forgetPictures()
+      const rules = new Set(['calibrations', 'disputes'])
+      if (changes.some(({ kind }) => rules.has(kind))) await gallery.recalibrated()
+      const people = changes
+        .filter(({ kind }) => kind === 'employees' || kind === 'face_templates')
+        .map(({ subject }) => subject!)
       for (const employeeId of new Set(people)) await gallery.refresh(employeeId)
     }
     seen = head
@@ -81,7 +96,14 @@ async function changesBetween(
     .where('ledger.kind', '=', 'audit')
     .where('ledger.seq', '>', after)
     .where('ledger.seq', '<=', upTo)
-    .where('audit_log.subject_kind', 'in', ['employees', 'face_templates', 'calibrations'])
+    .where('audit_log.subject_kind', 'in', [
+      'employees',
+      'face_templates',
+      'calibrations',
+      'disputes',
+      'model_switches',
+      'erasures',
+    ])
     .limit(MANY + 1)
     .execute()
 }

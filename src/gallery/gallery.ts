@@ -1,31 +1,34 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database/tables.ts'
-import { centringMean, fuse } from '../face/embed.ts'
+import { fuse } from '../face/embed.ts'
 import { COHORT_TOP, cohortMean, normaliseScore } from '../face/normalise.ts'
-import type { Measured, Pack } from '../face/packs/pack.ts'
+import { requireMeasured } from '../face/packs/measured.ts'
+import type { Pack } from '../face/packs/pack.ts'
 import type { Face } from '../face/pipeline.ts'
-import { confidenceOf, effectiveThreshold, minusLog10Fmr, thresholdOfSize } from '../face/score-table.ts'
+import { confidenceOf, minusLog10Fmr, scoreAt } from '../face/score-table.ts'
 import { GalleryMatrix } from '../face/search.ts'
 import type { Change } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Vault } from '../vault/vault.ts'
+import { calibrateGallery } from './calibrate.ts'
 import {
   type Calibration,
   calibrationDue,
-  drawCohort,
-  insertCalibration,
   latestCalibration,
   MIN_COHORT_LEFT,
-  MIN_PEOPLE_FOR_MEAN,
-  newestId,
+  type Thresholds,
+  thresholdsOf,
 } from './calibration.ts'
+import { MARGIN, type Margins, readMargins } from './look-alikes.ts'
 import {
   type ActiveTemplate,
   type ActiveTemplates,
   ADMIN_SLOT,
   activeTemplates,
+  byPerson,
+  everybodysTemplates,
   toVector,
 } from './templates.ts'
 
@@ -61,32 +64,24 @@ export interface Candidate {
   lookAlike: boolean
 }
 
-/** What the threshold in force was made of. All are confidences. */
-export interface Thresholds {
-  /** FACE_RECOGNITION_THRESHOLD. */
-  configured: number
-  /** What the pack's score table asks for at this number of people. */
-  pack: number
-  /** What the gallery's own impostor pairs ask for at this number of people; null while there are too few. */
-  site: number | null
-  /** An administrator has accepted that the pack's term does not count. */
-  lowered: boolean
+/** The confidences that matter at the present number of people. */
+export interface Limits {
+  /** From it on a person is recognised. */
+  threshold: number
+  thresholds: Thresholds
+  /** Below it a kiosk may ask for another picture. */
+  high: number
+  /** From it on a template may be learned. */
+  learning: number
 }
 
-export interface Identification {
+export interface Identification extends Limits {
   /** The best people first, at most as many as were asked for. */
   candidates: Candidate[]
   /** Frames that are each sure of themselves name different people: then it was nobody. */
   dissent: boolean
   /** How many people were compared. */
   people: number
-  /** The confidence from which a person is recognised. */
-  threshold: number
-  thresholds: Thresholds
-  /** The confidence below which a kiosk may ask for another picture. */
-  high: number
-  /** The confidence from which a template may be learned. */
-  learning: number
   scale: 'raw' | 'normalised'
   calibrationId: number | null
 }
@@ -109,12 +104,19 @@ export interface Gallery {
   verify(vote: Vote, employeeId: string): Candidate | undefined
   /** Each active template of a person by itself, in the order of their slots. */
   templatesOf(vote: Vote, employeeId: string): Candidate[]
-  /** How sure the pack is that two stored vectors are of one person, on the scale of `confidence`. */
-  likeness(one: Float32Array, other: Float32Array): number
+  /** How sure a pack is that two vectors that it made are of one person, on the scale of `confidence`. */
+  likeness(pack: string, one: Float32Array, other: Float32Array): number
   /** Reads one person's templates again. Awaited after every commit that changes them. */
   refresh(employeeId: string): Promise<void>
   /** Reads everybody again, and the newest calibration: after changes by another process that are too many to be told. */
   reload(): Promise<void>
+  /** Reads the newest calibration and the look-alikes again. Awaited after every commit that changes them. */
+  recalibrated(): Promise<void>
+  /**
+   * Makes a calibration now, by this change, and resolves when it is in force. Two at once are one; where another process
+   * is faster it is theirs. Rejects with `too_few_people` below ten, and when the database fails: then all is as before.
+   */
+  calibrate(change: Change): Promise<void>
   /** Resolves when nothing more is being read or calibrated. */
   settled(): Promise<void>
   /** Stops retrying and waits for what is under way. */
@@ -124,6 +126,7 @@ export interface Gallery {
   /** The ids of people who are left out because what is stored of them does not open. */
   readonly unreadable: readonly string[]
   readonly calibration: Calibration | null
+  readonly limits: Limits
   /** Whether scores are normalised against a cohort. */
   readonly normalised: boolean
 }
@@ -140,10 +143,13 @@ interface GalleryDeps {
   threshold: number
 }
 
-/** One false identification in a hundred strangers, whatever the size of the gallery. */
-export const TARGET_FPIR = 0.01
-/** Half a decade of false matches between the best two people. */
-export const MARGIN = 0.05
+/**
+ * How far a learned template may lift a person above what their photos say: .05 of confidence. What is learned follows a
+ * face that changes slowly, and must not become somebody else's face step by step (docs/ACCURACY.md).
+ */
+const LIFT_DECADES = 0.5
+/** Candidates that are looked at beyond those asked for. */
+const SPARE = 5
 
 /** HIGH and LEARNING: so far above the threshold in force, and never below these. */
 const HIGH = { above: 0.05, atLeast: 0.75 }
@@ -152,7 +158,6 @@ const LEARNING = { above: 0.1, atLeast: 0.85 }
 /** A frame without any quality would leave nothing to divide by. */
 const MIN_WEIGHT = 1e-3
 
-const LOAD_PEOPLE_AT_ONCE = 500
 const LATER_MS = 1000
 
 /** What a search needs, replaced as a whole when the calibration changes. */
@@ -163,12 +168,13 @@ interface State {
   cohort: GalleryMatrix | null
   people: Map<string, { name: string; templates: { id: number; slot: number }[] }>
   unreadable: Set<string>
+  margins: Margins
 }
 
 /** Loads the gallery. Rejects when the database cannot be read. */
 export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
-  const { pack, clock, log, threshold } = deps
-  const measured = measuredOf(pack)
+  const { pack, log, threshold } = deps
+  const measured = requireMeasured(pack)
   const defaultMean = toVector(Buffer.from(measured.defaultMean, 'base64'))
   const latest = await latestCalibration(deps, pack.name)
   if (latest === 'unreadable')
@@ -181,6 +187,8 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   const closing = new AbortController()
   /** Changes that wait beside the others, so that one that goes on failing holds nobody up. */
   const waits = new Set<Promise<void>>()
+  /** The calibration that is being made. */
+  let calibrating: Promise<void> | undefined
   /** Whether the scores with the cohort are of another cohort than the present one. */
   let cohortChanged = false
 
@@ -193,6 +201,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       cohort: calibration?.cohort ? new GalleryMatrix(pack.dimension) : null,
       people: new Map(),
       unreadable: new Set(),
+      margins: await readMargins(deps.db, pack.name),
     }
     for (const member of calibration?.cohort ?? []) {
       const { templates } = await activeTemplates(deps, pack.name, { employeeId: member })
@@ -200,20 +209,11 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       if (own) fresh.cohort?.set(member, [fuse(pack.embedders, own.vector, fresh.mean)])
     }
     if (fresh.cohort && fresh.cohort.people < MIN_COHORT_LEFT) fresh.cohort = null
-    for await (const page of everybody()) {
+    for await (const page of everybodysTemplates(deps, pack.name)) {
       leaveOut(fresh, page)
       for (const templates of byPerson(page.templates)) put(fresh, templates)
     }
     return fresh
-  }
-
-  async function* everybody(): AsyncGenerator<ActiveTemplates> {
-    for (let after = 0; ; ) {
-      const page = await activeTemplates(deps, pack.name, { after, limit: LOAD_PEOPLE_AT_ONCE })
-      if (page.lastId === 0) return
-      yield page
-      after = page.lastId
-    }
   }
 
   /** Who cannot be read is not recognised; the others go on. */
@@ -278,12 +278,18 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     })
   }
 
-  /** A person by the best of their templates. */
+  /** A person by the best of their templates; a learned one counts for a little more than the photos say, and no more. */
   function bestOf(from: State, fused: Float32Array, employeeId: string): Candidate {
-    return surest(eachTemplate(from, fused, employeeId))
+    const each = eachTemplate(from, fused, employeeId)
+    const best = surest(each)
+    const photos = each.find(({ slot }) => slot === ADMIN_SLOT)
+    if (!photos || best.minusLog10Fmr <= photos.minusLog10Fmr + LIFT_DECADES) return best
+    const table = from.cohort ? measured.normalised : measured.raw
+    const score = scoreAt(table, photos.minusLog10Fmr + LIFT_DECADES)
+    return { ...best, score, ...meaningOf(from, score) }
   }
 
-  function fusedOf({ mean }: State, vote: Vote): Float32Array {
+  function fusedOf({ mean }: State, vote: Omit<Vote, 'weight'>): Float32Array {
     if (vote.pack !== pack.name)
       throw new AppError('pack_changed', 'The face models are being changed. Send it again.', {
         retry_after_seconds: 1,
@@ -293,13 +299,18 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
 
   /** The people whom one frame resembles most, best first. */
   function rank(from: State, fused: Float32Array, top: number): Candidate[] {
-    const found = from.matrix.people === 0 ? [] : from.matrix.search(probeRow(fused), top)
+    // A few more than asked for: whom a learned template ranks too high makes room for others.
+    const found = from.matrix.people === 0 ? [] : from.matrix.search(probeRow(fused), top + SPARE)
     const ranked = new Set(found.map(({ key }) => key))
     // The search takes everybody's cohort for the same. Left out of it, its members most alike rank higher: only they.
     const members = from.cohort ? from.cohort.search(fused, COHORT_TOP) : []
     const others = members.filter(({ key }) => !ranked.has(key) && from.matrix.has(key))
     return [
-      ...found.map((match) => candidate(from, fused, match.key, match.templateIndex, match.score)),
+      ...found.map(({ key, templateIndex, score }) =>
+        from.people.get(key)!.templates[templateIndex].slot === ADMIN_SLOT
+          ? candidate(from, fused, key, templateIndex, score)
+          : bestOf(from, fused, key),
+      ),
       ...others.map(({ key }) => bestOf(from, fused, key)),
     ]
       .sort((one, other) => other.score - one.score)
@@ -320,21 +331,13 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     return { ...surest(each), rawScore: mean((one) => one.rawScore), score, ...meaningOf(from, score) }
   }
 
-  function thresholdsOf({
-    matrix,
-  }: State): Pick<Identification, 'threshold' | 'thresholds' | 'high' | 'learning'> {
-    const inForce = effectiveThreshold(threshold, matrix.people, TARGET_FPIR)
-    return {
-      threshold: inForce,
-      thresholds: {
-        configured: threshold,
-        pack: thresholdOfSize(matrix.people, TARGET_FPIR),
-        site: null,
-        lowered: false,
-      },
-      high: Math.max(HIGH.atLeast, inForce + HIGH.above),
-      learning: Math.max(LEARNING.atLeast, inForce + LEARNING.above),
-    }
+  /** How alike each is to the first of them. */
+  function withMargins({ margins }: State, candidates: Candidate[]): Candidate[] {
+    const [first] = candidates
+    return candidates.map((one) => {
+      const margin = margins.between(first.employeeId, one.employeeId)
+      return margin === undefined ? one : { ...one, margin: Math.max(MARGIN, margin), lookAlike: true }
+    })
   }
 
   function probeRow(fused: Float32Array): Float32Array {
@@ -343,11 +346,23 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     return row
   }
 
+  function limitsOf({ matrix, calibration }: State): Limits {
+    const inForce = thresholdsOf(threshold, matrix.people, calibration)
+    return {
+      ...inForce,
+      high: Math.max(HIGH.atLeast, inForce.threshold + HIGH.above),
+      learning: Math.max(LEARNING.atLeast, inForce.threshold + LEARNING.above),
+    }
+  }
+
   async function reload(employeeId: string): Promise<void> {
     const read = await activeTemplates(deps, pack.name, { employeeId })
     const { templates } = read
     state.unreadable.delete(employeeId)
     leaveOut(state, read)
+    // Whoever comes or goes takes their look-alikes along.
+    if (templates.length > 0 !== state.people.has(employeeId))
+      state.margins = await readMargins(deps.db, pack.name)
     if (templates.length > 0) {
       put(state, templates)
     } else {
@@ -363,13 +378,13 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       cohortChanged = true
       later(followCohort)
     }
-    if (isDue()) void enqueue(calibrate)
+    calibrateIfDue()
   }
 
   async function followCohort(): Promise<void> {
     state = await load(state.calibration)
     cohortChanged = false
-    if (isDue()) void enqueue(calibrate)
+    calibrateIfDue()
   }
 
   const isDue = () => calibrationDue(state.matrix.people, state.calibration, state.cohort !== null)
@@ -377,33 +392,44 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   async function readNewest(): Promise<void> {
     const newest = await latestCalibration(deps, pack.name)
     state = await load(newest === 'unreadable' ? null : newest)
-    if (isDue()) void enqueue(calibrate)
+    calibrateIfDue()
   }
 
-  async function calibrate(): Promise<void> {
-    if (!isDue()) return
-    const before = await latestCalibration(deps, pack.name)
-    // Another process was faster.
-    if (before !== 'unreadable' && before !== null && before.id !== state.calibration?.id) return readNewest()
-    const after = await newestId(deps.db, pack.name)
-    const means: Float32Array[] = []
-    const employeeIds: string[] = []
-    for await (const page of everybody())
-      for (const [first] of byPerson(page.templates)) {
-        employeeIds.push(first.employeeId)
-        means.push(centringMean(pack.embedders, [first.vector]))
-      }
-    // They may have left since the gallery was read; then it is about to be read again.
-    if (means.length < MIN_PEOPLE_FOR_MEAN) return
-    const mean = new Float32Array(means[0].length)
-    for (const one of means) for (let i = 0; i < mean.length; i++) mean[i] += one[i] / means.length
-    const cohort = drawCohort(employeeIds)
-    const people = employeeIds.length
-    const fresh = { people, mean, cohort }
-    const calibration = await insertCalibration(deps, pack.name, fresh, after, clock.now())
-    if (calibration === undefined) return readNewest()
-    state = await load(calibration)
-    log.info({ calibration: calibration.id, people, normalised: cohort !== null }, 'gallery calibrated')
+  /** Mean and cohort never change in a calibration: where it is still the same one, nobody's templates are read again. */
+  async function recalibrated(): Promise<void> {
+    const newest = await latestCalibration(deps, pack.name)
+    if (newest === 'unreadable' || newest?.id !== state.calibration?.id) return readNewest()
+    const margins = await readMargins(deps.db, pack.name)
+    state = { ...state, calibration: newest, margins }
+  }
+
+  /** Of itself, and again until it succeeds. */
+  function calibrateIfDue(): void {
+    if (!isDue() || calibrating || closing.signal.aborted) return
+    calibrate(deps.change).catch((error: unknown) => {
+      // They may have left since the gallery was read; then it is about to be read again.
+      const tooFew = error instanceof AppError && error.code === 'too_few_people'
+      if (closing.signal.aborted || tooFew) return
+      log.error({ err: error }, 'the gallery could not be calibrated; trying again')
+      later(async () => calibrateIfDue())
+    })
+  }
+
+  /** Beside the changes of the gallery, which must not wait for it. */
+  function calibrate(change: Change): Promise<void> {
+    const peopleBefore = state.matrix.people
+    calibrating ??= makeCalibration(change).finally(() => {
+      calibrating = undefined
+    })
+    // It may be outgrown by the time that it is made.
+    const again = () => state.matrix.people !== peopleBefore && calibrateIfDue()
+    calibrating.then(again, () => {})
+    return calibrating
+  }
+
+  async function makeCalibration(change: Change): Promise<void> {
+    await calibrateGallery({ ...deps, change, stopping: closing.signal })
+    await enqueue(readNewest)
   }
 
   /**
@@ -434,7 +460,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
   }
 
   // Due already after an import, or a crash between the tenth person and their calibration.
-  if (isDue()) void enqueue(calibrate)
+  calibrateIfDue()
 
   return {
     identify(votes, top) {
@@ -445,7 +471,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
         weight: Math.max(MIN_WEIGHT, vote.weight),
       }))
       const perFrame = frames.map(({ fused }) => rank(current, fused, top))
-      const limits = thresholdsOf(current)
+      const limits = limitsOf(current)
       const named = perFrame.flatMap(([best]) => (best && best.confidence >= limits.threshold ? [best] : []))
       const anybody = new Set(perFrame.flat().map(({ employeeId }) => employeeId))
       const candidates =
@@ -456,7 +482,7 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
               .sort((one, other) => other.score - one.score)
               .slice(0, top)
       return {
-        candidates,
+        candidates: withMargins(current, candidates),
         dissent: new Set(named.map(({ employeeId }) => employeeId)).size > 1,
         people: current.matrix.people,
         ...limits,
@@ -473,21 +499,24 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
       const current = state
       return eachTemplate(current, fusedOf(current, vote), employeeId)
     },
-    likeness(one, other) {
-      const { mean } = state
-      const score = dot(fuse(pack.embedders, one, mean), fuse(pack.embedders, other, mean))
-      return confidenceOf(measured.raw, score)
+    likeness(of, one, other) {
+      const current = state
+      const [a, b] = [one, other].map((vector) => fusedOf(current, { pack: of, vector }))
+      return confidenceOf(measured.raw, dot(a, b))
     },
     refresh: (employeeId) => enqueue(() => reload(employeeId)),
     reload: () => enqueue(readNewest),
+    recalibrated: () => enqueue(recalibrated),
+    calibrate,
     async settled() {
-      for (let last: Promise<void> | undefined; last !== work || waits.size > 0; ) {
+      for (let last: Promise<void> | undefined; last !== work || waits.size > 0 || calibrating; ) {
         last = work
-        await Promise.all([last, ...waits])
+        await Promise.all([last, ...waits, calibrating?.catch(() => {})])
       }
     },
     async close() {
       closing.abort()
+      await calibrating?.catch(() => {})
       await work
     },
     get people() {
@@ -502,6 +531,9 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     get calibration() {
       return state.calibration
     },
+    get limits() {
+      return limitsOf(state)
+    },
     get normalised() {
       return state.cohort !== null
     },
@@ -515,25 +547,6 @@ export function voteOf({ pack, vector, quality }: Face): Vote {
 
 function surest(candidates: readonly Candidate[]): Candidate {
   return candidates.reduce((best, one) => (one.score > best.score ? one : best))
-}
-
-function measuredOf({ name, measured }: Pack): Measured {
-  if (measured) return measured
-  throw new Error(
-    `Nobody has measured what a score of the model pack ${name} means. Run "rollcall models measure ${name} ` +
-      '--faces DIR", with photos of 50 people or more.',
-  )
-}
-
-/** Splits templates that are ordered by person. */
-function byPerson(templates: ActiveTemplate[]): ActiveTemplate[][] {
-  const groups: ActiveTemplate[][] = []
-  for (const template of templates) {
-    const group = groups.at(-1)
-    if (group?.[0].employeeId === template.employeeId) group.push(template)
-    else groups.push([template])
-  }
-  return groups
 }
 
 /** What a face reaches with the cohort, the person it is compared with left out. */

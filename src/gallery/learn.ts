@@ -5,18 +5,21 @@ import { toStoredJpeg } from '../face/decode.ts'
 import type { Face } from '../face/pipeline.ts'
 import { MIN_QUALITY_SCORE } from '../face/quality.ts'
 import { AppError } from '../shared/errors.ts'
+import { holdPack } from './active-pack.ts'
 import {
   DAY_MS,
   LEARNED_SLOTS,
   type Learning,
   type LearningEvidence,
+  learnedVector,
   mayLearn,
   QUARANTINE_DAYS,
 } from './adapt.ts'
 import { requireConsent } from './consent.ts'
 import { byPhotos, type DriftDeps, guardTemplates } from './drift.ts'
-import { MARGIN, voteOf } from './gallery.ts'
-import { keyOf } from './person-key.ts'
+import { voteOf } from './gallery.ts'
+import { MARGIN } from './look-alikes.ts'
+import { keyOf, opening } from './person-key.ts'
 import {
   ADMIN_SLOT,
   deleteTemplates,
@@ -27,6 +30,7 @@ import {
   insertSample,
   listSamples,
   listTemplates,
+  openTemplate,
   peopleWithLearned,
 } from './templates.ts'
 
@@ -98,9 +102,9 @@ export function createLearner(deps: DriftDeps): Learner {
  * person locked. Rejects when the database or the photo store fails; nothing is stored then.
  */
 async function learn(deps: DriftDeps, check: Learnable): Promise<Learning> {
-  const { db, vault, photos, gallery, change, engine, clock } = deps
+  const { db, vault, photos, gallery, change, clock } = deps
   const { employeeId, punchId, face } = check
-  const pack = engine.pack.name
+  const { pack } = face
   // Most end here: they cost the database one question.
   const first = compare(deps, check)
   const hopeful = { ...nothingKnown, lastLearnedAt: await lastLearned(db, employeeId), now: clock.now() }
@@ -119,6 +123,7 @@ async function learn(deps: DriftDeps, check: Learnable): Promise<Learning> {
   let learning: Learning
   try {
     learning = await change(async (trx): Promise<Learning> => {
+      await holdPack(trx, pack)
       const person = await findPerson(trx, employeeId, true)
       if (!person?.is_active) return no('the person is no longer active')
       const current = await findParent(trx, employeeId, pack)
@@ -160,8 +165,12 @@ async function learn(deps: DriftDeps, check: Learnable): Promise<Learning> {
         createdFrom: 'ATTENDANCE',
         isAvatar: false,
       })
+      const parentVector = opening(employeeId, () =>
+        openTemplate(key, current.embedding_vector, { employeeId, slot: ADMIN_SLOT, pack }),
+      )
       const templateId = await insertLearnedTemplate(trx, key, {
         ...stored,
+        vector: learnedVector(deps.engine.pack.embedders, parentVector, face.vector),
         filename,
         slot: learning.slot,
         confidence: evidence.admin!.confidence,

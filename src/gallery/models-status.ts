@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { FaceEngine } from '../face/engine.ts'
-import type { Gallery } from './gallery.ts'
+import type { CachedEngine } from '../face/cache.ts'
 
 /** What the older system's clients read of the models, wherever they ask. */
 export const modelsFigures = {
@@ -10,16 +9,20 @@ export const modelsFigures = {
     face_recognizer: z.boolean(),
   }),
   performance: z.object({
-    total_recognitions: z.number(),
-    avg_processing_time: z.number().describe('Seconds'),
-    cache_hits: z.number().describe('Always 0: there is no cache of embeddings to hit'),
+    total_recognitions: z
+      .number()
+      .describe('Pictures, or bursts of them, that were analysed or found in the cache'),
+    avg_processing_time: z
+      .number()
+      .describe('Seconds that an analysis took, on average; what was found in the cache does not count'),
+    cache_hits: z.number().describe('Pictures found in the cache: no network had to run'),
     last_reset: z.date(),
   }),
-  cache_size: z.number().describe('Templates held in memory for the search'),
+  cache_size: z.number().describe('Pictures whose analyses are kept, 1000 at most'),
 }
 
 /** The models as they are now, and what they have done since the start. */
-export function modelsStatus({ engine, gallery }: { engine: FaceEngine; gallery: Gallery }) {
+export function modelsStatus({ engine }: { engine: CachedEngine }) {
   const { analyses, meanMs, since } = engine.performance()
   const ready = engine.ready()
   return {
@@ -29,11 +32,11 @@ export function modelsStatus({ engine, gallery }: { engine: FaceEngine; gallery:
       face_recognizer: ready,
     },
     performance: {
-      total_recognitions: analyses,
+      total_recognitions: analyses + engine.cache.hits(),
       avg_processing_time: meanMs / 1000,
-      cache_hits: 0,
+      cache_hits: engine.cache.hits(),
       last_reset: since,
     },
-    cache_size: gallery.templates,
+    cache_size: engine.cache.size(),
   }
 }

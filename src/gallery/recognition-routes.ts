@@ -1,14 +1,20 @@
-import { authorOf } from '../access/caller.ts'
+import { authorOf, type Caller, visibleDepartments } from '../access/caller.ts'
+import { hasPermission } from '../access/guard.ts'
+import type { Database } from '../database/tables.ts'
+import { isVisible } from '../employees/records.ts'
+import type { CachedEngine } from '../face/cache.ts'
+import { judgePad } from '../face/pad/judge.ts'
 import type { Face } from '../face/pipeline.ts'
-import { effectiveThreshold } from '../face/score-table.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import type { EnrolDeps } from './enrol.ts'
 import { MIN_COMPARED_QUALITY, noFace, poorQuality, severalFaces } from './faults.ts'
-import { TARGET_FPIR, voteOf } from './gallery.ts'
+import { voteOf } from './gallery.ts'
 import { modelsStatus } from './models-status.ts'
 import {
+  identifiedSchema,
+  identifyForm,
   modelsStatusSchema,
   processedSchema,
   processForm,
@@ -21,6 +27,7 @@ import { findPerson } from './templates.ts'
 import { train } from './train.ts'
 
 export interface RecognitionRoutesDeps extends EnrolDeps {
+  engine: CachedEngine
   ledger: Ledger
   /** FACE_RECOGNITION_THRESHOLD. */
   threshold: number
@@ -51,11 +58,12 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
       const person = employee_id === undefined ? undefined : await requirePerson(employee_id)
       const analysis = await analyse(image.buffer, request.id)
       const { detection, pose, quality } = analysis.face
+      const liveness = livenessOf(analysis.face)
       return {
         success: true as const,
         face_detected: true as const,
-        is_real: null,
-        liveness: 'unavailable' as const,
+        is_real: liveness === 'bona_fide' ? true : liveness === 'attack' ? false : null,
+        liveness,
         embedding_extracted: true as const,
         match_result: person && compare(analysis.face, person.employee_id),
         message: 'Face found. Its embedding is not given out.',
@@ -91,7 +99,43 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
         success: true as const,
         verified: matched,
         ...compared,
-        liveness: 'unavailable' as const,
+        liveness: livenessOf(face),
+        processing_time: reply.elapsedTime / 1000,
+      }
+    },
+  )
+
+  app.post(
+    '/recognition/identify',
+    {
+      config: { access: 'recognition:run' },
+      onRequest: () => queue.room(),
+      schema: {
+        tags,
+        summary: 'The people whom the face in the picture resembles most; nothing is stored, nobody punches',
+        consumes: multipart,
+        body: identifyForm,
+        response: { 200: identifiedSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { image, top } = request.body
+      const { face } = await analyse(image.buffer, request.id)
+      if (face.quality.score < MIN_COMPARED_QUALITY) throw poorQuality(face.quality, MIN_COMPARED_QUALITY)
+      const { candidates, people, threshold } = gallery.identify([voteOf(face)], top)
+      const seen = await visibleNames(db, request.caller, candidates)
+      return {
+        success: true as const,
+        candidates: candidates.map(({ employeeId, confidence, lookAlike }) => ({
+          employee_id: seen.has(employeeId) ? employeeId : null,
+          name: seen.get(employeeId) ?? null,
+          confidence,
+          above_threshold: confidence >= threshold,
+          look_alike: lookAlike,
+        })),
+        threshold,
+        people,
+        liveness: livenessOf(face),
         processing_time: reply.elapsedTime / 1000,
       }
     },
@@ -156,10 +200,10 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
       pack: engine.pack.name,
       embedding_dimension: engine.pack.dimension,
       people: gallery.people,
-      threshold: effectiveThreshold(deps.threshold, gallery.people, TARGET_FPIR),
+      threshold: gallery.limits.threshold,
       score_scale: gallery.normalised ? ('normalised' as const) : ('raw' as const),
       calibration_id: gallery.calibration?.id ?? null,
-      liveness: 'unavailable' as const,
+      liveness: engine.looksForAttacks ? ('available' as const) : ('unavailable' as const),
     }),
   )
 
@@ -168,4 +212,25 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
     if (!person) throw new AppError('employee_not_found', `There is no employee ${employee_id}.`)
     return person
   }
+}
+
+/** What the installed networks say of one picture by themselves; no policy is asked. */
+function livenessOf({ padScore }: Face) {
+  return judgePad({ model: padScore, passive: null, challenge: null }, { modelIsEnough: true }).state
+}
+
+/** The names of those whom the caller may see, by their ids. */
+async function visibleNames(db: Database, caller: Caller, people: readonly { employeeId: string }[]) {
+  if (people.length === 0 || !hasPermission(caller, 'employees:read')) return new Map<string, string>()
+  const rows = await db
+    .selectFrom('employees')
+    .select(['employee_id', 'name'])
+    .where(
+      'employee_id',
+      'in',
+      people.map(({ employeeId }) => employeeId),
+    )
+    .where(isVisible(visibleDepartments(caller)))
+    .execute()
+  return new Map(rows.map(({ employee_id, name }) => [employee_id, name]))
 }

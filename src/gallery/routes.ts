@@ -9,7 +9,18 @@ import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems, type UploadedFile } from '../shared/http.ts'
 import { wholeList } from '../shared/paging.ts'
 import { expectedVersions, ifMatch, versionMismatch } from '../shared/version.ts'
-import { deletePhoto, type EnrolDeps, enrolPhoto, removeTemplate, type SameFace, setAvatar } from './enrol.ts'
+import {
+  deletePhoto,
+  type EnrolDeps,
+  type Enrolment,
+  enrolPhotos,
+  NothingEnrolled,
+  type PhotoResult,
+  removeTemplate,
+  type SameFace,
+  setAvatar,
+} from './enrol.ts'
+import { adviceOn } from './faults.ts'
 import { readPhoto } from './person-key.ts'
 import { personalDataRoutes } from './personal-data-routes.ts'
 import {
@@ -17,6 +28,7 @@ import {
   avatarSchema,
   enrolledSchema,
   faceForm,
+  type PhotoAnswer,
   photoDeletedSchema,
   photoForm,
   photoPath,
@@ -44,15 +56,21 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
       onRequest: () => queue.room(),
       schema: {
         tags: faces,
-        summary: 'Add a photo; the face template is made anew from all photos of the person',
+        summary: 'Add photos; the face template is made anew from all photos of the person',
+        description:
+          'Each photo is judged by itself: what can be used is kept, and `results` says what is wrong with the others. ' +
+          'Where none can be used nothing is stored, and the refusal has the same `results`. Photos of a person of whom ' +
+          'nothing is stored must mostly show one face; later ones must show the same.',
         consumes: multipart,
         params: employeePath,
         body: photoForm,
         response: { 200: enrolledSchema, ...problems },
       },
     },
-    async (request, reply) =>
-      enrolAndTell(request, reply, request.params.employee_id, request.body.photo, request.body.consent),
+    async (request, reply) => {
+      const { photo, selected_avatar_index, consent } = request.body
+      return enrolAndTell(request, reply, { photos: photo, avatarIndex: selected_avatar_index, consent })
+    },
   )
 
   app.post(
@@ -69,40 +87,82 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
         response: { 200: enrolledSchema, ...problems },
       },
     },
-    async (request, reply) =>
-      enrolAndTell(request, reply, request.params.employee_id, request.body.file, request.body.consent),
+    async (request, reply) => {
+      const { file, consent } = request.body
+      return enrolAndTell(request, reply, { photos: [file], consent })
+    },
   )
 
   async function enrolAndTell(
-    request: FastifyRequest,
+    request: FastifyRequest<{ Params: { employee_id: string } }>,
     reply: FastifyReply,
-    employee_id: string,
-    file: UploadedFile,
-    textVersion: string | undefined,
+    sent: { photos: UploadedFile[]; avatarIndex?: number | undefined; consent: string | undefined },
   ) {
-    const consent = textVersion === undefined ? undefined : { textVersion, by: callerId(request.caller) }
+    const { employee_id } = request.params
+    const { photos, avatarIndex } = sent
+    const consent =
+      sent.consent === undefined ? undefined : { textVersion: sent.consent, by: callerId(request.caller) }
     const change = ledger.by(authorOf(request))
-    const enrolled = await enrolPhoto(deps, change, employee_id, file, consent)
-    const also_enrolled_as = await asSeen(request, enrolled.alsoEnrolledAs)
+    const enrolled = await enrolPhotos(deps, change, employee_id, photos, { consent, avatarIndex }).catch(
+      async (error: unknown) => {
+        if (!(error instanceof NothingEnrolled)) throw error
+        const results = await Promise.all(error.results.map((one) => asAnswer(request, one)))
+        throw new AppError(error.code, error.message, { ...error.details, results })
+      },
+    )
+    const { first } = enrolled
+    const avatar_refused = avatarIndex !== undefined && enrolled.results[avatarIndex].refusal !== undefined
+    const results = await Promise.all(enrolled.results.map((one) => asAnswer(request, one)))
+    const accepted = results.filter((one) => one.accepted)
+    const also_enrolled_as = accepted
+      .flatMap((one) => one.also_enrolled_as)
+      .filter((one, index, all) => all.findIndex((other) => other.employee_id === one.employee_id) === index)
     return {
       success: true as const,
-      message: enrolled.alreadyStored ? 'This photo was already stored' : 'Face enrolled',
+      message: whatWasDone(enrolled, avatar_refused),
       employee_id,
-      photo_id: enrolled.photoId,
+      photo_id: first.photoId,
       template_id: enrolled.templateId,
       slot: ADMIN_SLOT,
       photos: enrolled.photos,
-      is_avatar: enrolled.isAvatar,
-      already_stored: enrolled.alreadyStored,
+      is_avatar: first.isAvatar,
+      already_stored: first.alreadyStored,
       also_enrolled_as,
       warning:
         also_enrolled_as.length === 0
           ? null
           : 'This face is enrolled under another id too. Unless they are twins, erase the photos under one of them.',
-      quality_score: enrolled.face.quality.score,
-      reasons: enrolled.face.quality.reasons,
+      quality_score: first.quality.score,
+      reasons: first.quality.reasons,
       liveness: 'unavailable' as const,
+      results,
+      avatar_refused,
       processing_time: reply.elapsedTime / 1000,
+    }
+  }
+
+  function whatWasDone({ first, results }: Enrolment, avatarRefused: boolean): string {
+    if (results.length === 1) return first.alreadyStored ? 'This photo was already stored' : 'Face enrolled'
+    const accepted = results.filter((one) => !one.refusal).length
+    const done = `${accepted} of ${results.length} photos are enrolled`
+    return avatarRefused ? `${done}; the one that was to be the avatar was refused` : done
+  }
+
+  async function asAnswer(request: FastifyRequest, result: PhotoResult): Promise<PhotoAnswer> {
+    const { filename, quality, samePerson, refusal } = result
+    return {
+      filename,
+      accepted: refusal === undefined,
+      code: refusal?.code ?? null,
+      message: refusal?.message ?? null,
+      photo_id: refusal ? null : result.photoId,
+      is_avatar: !refusal && result.isAvatar,
+      already_stored: !refusal && result.alreadyStored,
+      quality: quality ? { score: quality.score, parts: quality.parts } : null,
+      reasons: quality?.reasons ?? [],
+      advice: adviceOn(quality?.reasons ?? []),
+      same_person: samePerson,
+      also_enrolled_as: await asSeen(request, result.alsoEnrolledAs),
     }
   }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { employeeId } from '../employees/schema.ts'
-import { text, uploadedFile } from '../shared/http.ts'
+import { oneOrMore, text, uploadedFile, wholeNumber } from '../shared/http.ts'
+import { MAX_PHOTOS } from './enrol.ts'
 import { modelsFigures } from './models-status.ts'
 
 export const livenessSchema = z
@@ -31,10 +32,23 @@ const consentGiven = text(100)
   .optional()
   .describe('Text version: also records that the person agreed to this text, before the photo is added')
 
-export const photoForm = z.object({
-  photo: uploadedFile.describe('JPEG, PNG or WebP with one face'),
-  consent: consentGiven,
-})
+export const photoForm = z
+  .object({
+    photo: oneOrMore(uploadedFile, MAX_PHOTOS).describe(
+      `1 to ${MAX_PHOTOS} photos of the person, JPEG, PNG or WebP, each with one face; together not larger than one upload may be`,
+    ),
+    selected_avatar_index: wholeNumber(0, MAX_PHOTOS - 1)
+      .optional()
+      .describe(
+        'Which of these photos, counted from 0, is to be the avatar. When missing the avatar stays; where there is none, ' +
+          'the first photo becomes it',
+      ),
+    consent: consentGiven,
+  })
+  .refine(({ photo, selected_avatar_index: index }) => index === undefined || index < photo.length, {
+    path: ['selected_avatar_index'],
+    error: 'must be the place of one of the photos, counted from 0',
+  })
 export const faceForm = z.object({
   file: uploadedFile.describe('JPEG, PNG or WebP with one face'),
   consent: consentGiven,
@@ -45,30 +59,65 @@ export const processForm = z.object({
   employee_id: employeeId.optional().describe('Compare the face with this person'),
 })
 
+const sameFaces = z.array(
+  z.object({
+    employee_id: z.string(),
+    name: z.string().nullable().describe('Null for somebody whom the caller may not see'),
+    confidence: z.number(),
+  }),
+)
+
+const photoResultSchema = z.object({
+  filename: z.string().describe('What the client called it'),
+  accepted: z.boolean(),
+  code: z.string().nullable().describe('Why it was refused'),
+  message: z.string().nullable(),
+  photo_id: z.number().nullable(),
+  is_avatar: z.boolean(),
+  already_stored: z.boolean(),
+  quality: z
+    .object({ score: z.number(), parts: z.record(z.string(), z.number()) })
+    .nullable()
+    .describe('Null where there was no one face to assess'),
+  reasons: z.array(z.string()).describe('The parts of the quality that fall short, worst first'),
+  advice: z.array(z.string()).describe('What to do about each of them'),
+  same_person: z
+    .object({ same: z.boolean(), likeness: z.number().describe('On the scale of confidence') })
+    .nullable()
+    .describe(
+      "Whether the face is that of the person's other photos, stored and sent along; null without any",
+    ),
+  also_enrolled_as: sameFaces.describe('Others whom this face identifies'),
+})
+
+export type PhotoAnswer = z.infer<typeof photoResultSchema>
+
 export const enrolledSchema = z
   .object({
     success: z.literal(true),
     message: z.string(),
     employee_id: z.string(),
-    photo_id: z.number(),
+    photo_id: z
+      .number()
+      .describe('Of several photos the first that was accepted; so are the keys about one photo'),
     template_id: z.number(),
     slot: z.number(),
     photos: z.number().describe('How many photos the template is made of'),
     is_avatar: z.boolean(),
     already_stored: z.boolean().describe('The same picture was there; nothing changed'),
-    also_enrolled_as: z
-      .array(
-        z.object({
-          employee_id: z.string(),
-          name: z.string().nullable().describe('Null for somebody whom the caller may not see'),
-          confidence: z.number(),
-        }),
-      )
-      .describe('Others whom this face identifies: the same person under another id, or a twin'),
+    also_enrolled_as: sameFaces.describe(
+      'Others whom an accepted face identifies: the same person under another id, or a twin',
+    ),
     warning: z.string().nullable(),
     quality_score: z.number(),
     reasons: z.array(z.string()),
     liveness: livenessSchema,
+    results: z
+      .array(photoResultSchema)
+      .describe('What became of each photo, in the order in which they were sent'),
+    avatar_refused: z
+      .boolean()
+      .describe('The photo that was to be the avatar was refused: the avatar did not change to it'),
     processing_time: z.number().describe('Seconds'),
   })
   .meta({ id: 'Enrolled' })
@@ -82,7 +131,7 @@ export const photoSchema = z
     size_bytes: z.number(),
     width_px: z.number(),
     height_px: z.number(),
-    quality_score: z.number(),
+    quality_score: z.number().describe('The worst part of the quality. The parts themselves are not kept'),
     created_from: z.enum(['ADMIN_UPLOAD', 'ATTENDANCE']),
     is_avatar: z.boolean(),
     created_at: z.date(),
@@ -212,7 +261,12 @@ export const processedSchema = z
   .object({
     success: z.literal(true),
     face_detected: z.literal(true),
-    is_real: z.null().describe('Presentation attack detection is not available: neither real nor fake'),
+    is_real: z
+      .boolean()
+      .nullable()
+      .describe(
+        'What an installed network says of a presentation attack; null where it is not sure or there is none',
+      ),
     liveness: livenessSchema,
     embedding_extracted: z.literal(true),
     match_result: z
@@ -257,6 +311,32 @@ export const verifiedSchema = z
   })
   .meta({ id: 'Verified' })
 
+export const identifyForm = z.object({
+  image: uploadedFile.describe('JPEG, PNG or WebP with one face'),
+  top: wholeNumber(1, 20).default(5).describe('How many people to name'),
+})
+
+export const identifiedSchema = z
+  .object({
+    success: z.literal(true),
+    candidates: z
+      .array(
+        z.object({
+          employee_id: z.string().nullable().describe('Null for somebody whom the caller may not see'),
+          name: z.string().nullable(),
+          confidence: z.number(),
+          above_threshold: z.boolean(),
+          look_alike: z.boolean().describe('Known to be hard to tell from the first'),
+        }),
+      )
+      .describe('Best first'),
+    threshold: z.number().describe('The confidence from which a person is recognised now'),
+    people: z.number().describe('How many were compared'),
+    liveness: livenessSchema,
+    processing_time: z.number().describe('Seconds'),
+  })
+  .meta({ id: 'Identified' })
+
 export const trainSchema = z
   .object({
     employee_ids: z
@@ -291,6 +371,10 @@ export const modelsStatusSchema = z
     threshold: z.number().describe('The confidence from which a person is recognised now'),
     score_scale: z.enum(['raw', 'normalised']),
     calibration_id: z.number().nullable(),
-    liveness: livenessSchema,
+    liveness: z
+      .enum(['available', 'unavailable'])
+      .describe(
+        'Whether a network against presentation attacks is installed; bursts and challenges need none',
+      ),
   })
   .meta({ id: 'ModelsStatus' })

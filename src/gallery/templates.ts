@@ -214,7 +214,7 @@ export async function sampleVectors(
   key: Buffer,
   employeeId: string,
   pack: string,
-): Promise<{ vector: Float32Array; quality: number; filePath: string; filename: string }[]> {
+): Promise<{ id: number; vector: Float32Array; quality: number; filePath: string; filename: string }[]> {
   const rows = await db
     .selectFrom('samples')
     .innerJoin('sample_embeddings', 'sample_embeddings.sample_id', 'samples.id')
@@ -225,6 +225,7 @@ export async function sampleVectors(
     .orderBy('samples.id')
     .execute()
   return rows.map((row) => ({
+    id: row.id,
     vector: opening(employeeId, () =>
       openSample(key, row.embedding_vector, { employeeId, sampleId: row.id, pack }),
     ),
@@ -594,6 +595,33 @@ async function openTemplates(
     unreadable: [...unreadable].map(([employeeId, error]) => ({ employeeId, error })),
     lastId: rows.at(-1)?.person ?? 0,
   }
+}
+
+/** So many people are read at once. */
+const PAGE = 500
+
+/** The templates of all active people, a page at a time. */
+export async function* everybodysTemplates(
+  deps: { db: Database; vault: Vault; clock: Clock },
+  pack: string,
+): AsyncGenerator<ActiveTemplates> {
+  for (let after = 0; ; ) {
+    const page = await activeTemplates(deps, pack, { after, limit: PAGE })
+    if (page.lastId === 0) return
+    yield page
+    after = page.lastId
+  }
+}
+
+/** Splits templates that are ordered by person. */
+export function byPerson(templates: ActiveTemplate[]): ActiveTemplate[][] {
+  const groups: ActiveTemplate[][] = []
+  for (const template of templates) {
+    const group = groups.at(-1)
+    if (group?.[0].employeeId === template.employeeId) group.push(template)
+    else groups.push([template])
+  }
+  return groups
 }
 
 /** Counts a match of a template: how often, when, and the running mean of its confidence. Part of another statement. */

@@ -1,5 +1,7 @@
+import type { Face } from '../face/pipeline.ts'
 import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
+import { holdPack } from './active-pack.ts'
 import { guardAround } from './drift.ts'
 import { type EnrolDeps, enrollableFace, rebuildTemplate } from './enrol.ts'
 import { keyOf, readPhoto } from './person-key.ts'
@@ -32,12 +34,12 @@ export async function train(
 
 /** Resolves to why the person was skipped, if they were. */
 async function trainPerson(deps: EnrolDeps, change: Change, employeeId: string): Promise<string | undefined> {
-  const { db, engine, gallery } = deps
+  const { db, gallery } = deps
   if (!(await findPerson(db, employeeId))) return 'employee_not_found'
   const uploaded = (await listSamples(db, employeeId)).filter(
     ({ created_from }) => created_from === 'ADMIN_UPLOAD',
   )
-  const seen = new Map<number, Float32Array>()
+  const seen = new Map<number, Face>()
   let reason = 'no_photos'
   for (const sample of uploaded) {
     const look = await lookAgain(deps, sample)
@@ -47,14 +49,14 @@ async function trainPerson(deps: EnrolDeps, change: Change, employeeId: string):
   if (seen.size === 0) return reason
 
   const templateId = await change(async (trx) => {
+    for (const { pack } of seen.values()) await holdPack(trx, pack)
     const person = await findPerson(trx, employeeId, true)
     if (!person || person.key_id === null) return undefined
     const key = await keyOf(deps.vault, person)
     // Photos may have been deleted while the networks ran.
     for (const { id } of await listSamples(trx, employeeId)) {
-      const vector = seen.get(id)
-      if (vector)
-        await upsertSampleVector(trx, key, { employeeId, sampleId: id, pack: engine.pack.name, vector })
+      const face = seen.get(id)
+      if (face) await upsertSampleVector(trx, key, { ...face, employeeId, sampleId: id })
     }
     return rebuildTemplate(trx, deps, employeeId)
   })
@@ -64,12 +66,12 @@ async function trainPerson(deps: EnrolDeps, change: Change, employeeId: string):
 }
 
 /** What the networks see in a stored photo now, or why they see nothing that can be used. */
-async function lookAgain(deps: EnrolDeps, sample: Sample): Promise<Float32Array | string> {
+async function lookAgain(deps: EnrolDeps, sample: Sample): Promise<Face | string> {
   try {
     const jpeg = await readPhoto(deps, sample)
     if (!jpeg) return 'photo_missing'
     // One at a time: those who stand at a kiosk come first.
-    return (await deps.queue.run('train', () => enrollableFace(deps.engine, jpeg))).vector
+    return await deps.queue.run('train', () => enrollableFace(deps.engine, jpeg))
   } catch (error) {
     if (error instanceof AppError) return error.code
     throw error

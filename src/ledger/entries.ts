@@ -29,14 +29,16 @@ export interface Released {
   audits: number[]
 }
 
-// With what led to the punch, but for the measures that retention forgets.
+// With what led to the punch, but for the measures that retention forgets (the trigger on decisions lets go of the same).
+// Rows of a time when there were fewer of them are none the different for those that came later.
 const punchParts = sql`
   jsonb_build_object('id', r.id, 'device_id', r.device_id, 'timestamp', r.timestamp,
     'attendance_type', r.attendance_type, 'confidence_score', r.confidence_score, 'liveness', r.liveness,
     'decision_id', r.decision_id, 'corrects', r.corrects, 'is_void', r.is_void)::text AS open,
   jsonb_build_object('employee_id', r.employee_id, 'notes', r.notes, 'image_path', r.image_path,
     'decision', jsonb_build_object('kind', d.kind, 'outcome', d.outcome, 'employee_id', d.employee_id,
-      'confidence', d.confidence, 'pack', d.pack, 'record', d.record - '{candidates,face,quality}'::text[])
+      'confidence', d.confidence, 'pack', d.pack,
+      'record', (d.record - '{candidates,face,quality,frames}'::text[]) #- '{liveness,signals}'::text[])
     )::text AS personal,
   r.salt::text AS salt`
 

@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { z } from 'zod'
 import type { Database } from '../database/tables.ts'
+import type { CachedEngine } from '../face/cache.ts'
 import type { FaceEngine } from '../face/engine.ts'
 import type { Stage } from '../face/pipeline.ts'
 import type { Gallery } from '../gallery/gallery.ts'
@@ -17,7 +18,7 @@ interface MetricsDeps {
   config: Pick<Config, 'BACKUP_DIR' | 'DATA_DIR'>
   clock: Clock
   db: Database
-  engine: FaceEngine
+  engine: CachedEngine
   gallery: Gallery
   queue: WorkQueue
   health: () => HealthState
@@ -38,14 +39,21 @@ export const stageTimes = () =>
   })
 
 /** The engine, with the time of each stage that it runs written down. */
-export function timed(engine: FaceEngine, stages: Histogram<'stage'>): FaceEngine {
+export function timed<Engine extends FaceEngine>(engine: Engine, stages: Histogram<'stage'>): Engine {
   const noted = <Result extends { timings: Record<Stage, number> }>(result: Result): Result => {
-    // A picture without a face never gets to the later ones.
+    // A picture without a face never gets to the later ones, and one from the cache to none.
     for (const [stage, ms] of Object.entries(result.timings)) if (ms > 0) stages.observe({ stage }, ms / 1000)
     return result
   }
   return {
     ...engine,
+    // They change with the pack.
+    get pack() {
+      return engine.pack
+    },
+    get looksForAttacks() {
+      return engine.looksForAttacks
+    },
     analyse: async (...picture) => noted(await engine.analyse(...picture)),
     analyseFrames: async (...pictures) => noted(await engine.analyseFrames(...pictures)),
   }
@@ -123,8 +131,18 @@ function gaugeParts(registers: Registry[], deps: MetricsDeps): void {
   gauge('queue_running', 'Pictures that are being looked at', () => queue.running)
   gauge('queue_waiting', 'Pictures that wait for their turn', () => queue.waiting)
   gauge('engine_ready', '1 when the models are loaded', () => Number(engine.ready()))
-  gauge('engine_analyses_total', 'Pictures looked at since the start', () => engine.performance().analyses)
-  gauge('engine_analysis_seconds_mean', 'Mean time of an analysis', () => engine.performance().meanMs / 1000)
+  gauge(
+    'engine_analyses_total',
+    'Pictures and bursts that the networks looked at since the start',
+    () => engine.performance().analyses,
+  )
+  gauge(
+    'engine_analysis_seconds_mean',
+    'Mean time of an analysis, those from the cache left out',
+    () => engine.performance().meanMs / 1000,
+  )
+  gauge('engine_cache_hits_total', 'Pictures answered from the cache since the start', engine.cache.hits)
+  gauge('engine_cache_size', 'Pictures whose analyses are kept', engine.cache.size)
   gauge('database_up', '1 while the database answers', () => Number(health().databaseConnected))
   gauge('database_answer_seconds', 'How long its last small answer took', () => health().databaseMs / 1000)
   gauge('gallery_people', 'People who can be recognised', () => gallery.people)

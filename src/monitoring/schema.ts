@@ -6,7 +6,7 @@ export interface EngineStatus {
   /** Detector and recogniser are loaded and checked. */
   ready: boolean
   /** Whether presentation attacks are looked for. */
-  liveness: 'available' | 'unavailable' | 'off'
+  liveness: 'available' | 'off'
 }
 
 export const healthSchema = z
@@ -18,8 +18,8 @@ export const healthSchema = z
     version: z.string(),
     timestamp: z.date(),
     liveness: z
-      .enum(['available', 'unavailable', 'off'])
-      .describe('Whether presentation attacks are looked for'),
+      .enum(['available', 'off'])
+      .describe('Whether presentation attacks are looked for where a kiosk has no policy of its own'),
     device_auth: z
       .enum(['paired', 'open'])
       .describe('open: any caller may be any registered kiosk, because DEVICE_AUTH says so'),

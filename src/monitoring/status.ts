@@ -1,8 +1,7 @@
 import { sql } from 'kysely'
 import { today } from '../attendance/punches.ts'
 import type { Database } from '../database/tables.ts'
-import type { FaceEngine } from '../face/engine.ts'
-import type { Gallery } from '../gallery/gallery.ts'
+import type { CachedEngine } from '../face/cache.ts'
 import { modelsStatus } from '../gallery/models-status.ts'
 import type { Clock } from '../shared/clock.ts'
 import { type App, problems } from '../shared/http.ts'
@@ -12,8 +11,7 @@ interface StatusDeps {
   db: Database
   clock: Clock
   timeZone: string
-  engine: FaceEngine
-  gallery: Gallery
+  engine: CachedEngine
 }
 
 /** The overview for whoever runs the place. */

@@ -13,6 +13,11 @@ import { migrationNames, migrationStatus } from '../database/migrate.ts'
 import { isServed } from '../database/serving.ts'
 import type { Database } from '../database/tables.ts'
 import { startEngine } from '../face/engine.ts'
+import { findPack } from '../face/packs/catalogue.ts'
+import { humanV1 } from '../face/packs/human-v1.ts'
+import { locate } from '../face/packs/locate.ts'
+import { measuredOf } from '../face/packs/measured.ts'
+import { activePack } from '../gallery/active-pack.ts'
 import { headFile } from '../ledger/heads.ts'
 import type { Config } from '../shared/config.ts'
 import { namesIn } from '../shared/files.ts'
@@ -75,6 +80,7 @@ export async function examine(config: Config, now: Date): Promise<Finding[]> {
       if (health && (kind === 'embedded' || !(await isServed(database))))
         await check('port', async () => strange(config))
       await check('migrations', () => migrations(database))
+      await check('model pack', () => packInUse(config, database))
       await check('clock', () => clock(database))
       await check('keys', () => keys(config, database))
       await check('ledger', () => ledger(config, database))
@@ -313,6 +319,26 @@ async function models({ MODEL_PATH }: Config): Promise<Result> {
   } finally {
     await engine.close()
   }
+}
+
+/** Which pack a server would work with, and whether it is whole; the embedded one was looked at already. */
+async function packInUse({ MODEL_PATH }: Config, db: Database): Promise<Result> {
+  if ((await migrationStatus(db)).some(({ appliedAt }) => appliedAt === null))
+    return ok('It is known once the migrations are applied.')
+  const name = await activePack(db)
+  if (name === humanV1.name) return ok(`${name} is in use, the embedded one.`)
+  try {
+    const pack = findPack(name)
+    if (!pack) throw new Error(`This version does not know the model pack ${name}.`)
+    for (const file of Object.values(pack.files)) locate(file, name, MODEL_PATH)
+    if (!measuredOf(pack, MODEL_PATH))
+      throw new Error(`${name} is not measured: rollcall models measure ${name} --faces DIR`)
+  } catch (error) {
+    return fault(
+      `${name} is in use, and no server starts. ${(error as Error).message} The way back: rollcall models use ${humanV1.name}`,
+    )
+  }
+  return ok(`${name} is in use, and its files are whole.`)
 }
 
 /** The embedded database belongs to one process: the server that has it is asked instead. */

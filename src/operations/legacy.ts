@@ -12,11 +12,10 @@ import type { Database } from '../database/tables.ts'
 import { deletedMark, newDeviceSchema, settings } from '../devices/schema.ts'
 import { newEmployeeSchema } from '../employees/schema.ts'
 import { toStoredJpeg } from '../face/decode.ts'
-import { startEnginePool } from '../face/engine-pool.ts'
 import { isStored } from '../gallery/bulk-photos.ts'
 import { listConsents, requireConsent } from '../gallery/consent.ts'
-import { type EnrolDeps, enrollableFace, enrolPhoto } from '../gallery/enrol.ts'
-import { openGallery } from '../gallery/gallery.ts'
+import { type EnrolDeps, enrollableFace, enrolPhotos } from '../gallery/enrol.ts'
+import { modelLoader } from '../gallery/model-loader.ts'
 import { openPhotoStore } from '../gallery/photo-store.ts'
 import { openKeys } from '../keys.ts'
 import { type Change, cliAuthor, type Ledger } from '../ledger/ledger.ts'
@@ -163,13 +162,13 @@ export async function runLegacyImport(
     undo.push(() => ledger.close())
     tell('loading the face models')
     const atOnce = availableParallelism()
-    const engine = await startEnginePool(atOnce, { modelPath: config.MODEL_PATH }, clock)
+    const { MODEL_PATH: modelPath, FACE_RECOGNITION_THRESHOLD: threshold } = config
+    const loader = modelLoader({ db, vault, ledger, clock, log, modelPath, threshold })
+    const engine = await loader.openInUse(atOnce)
     undo.push(() => engine.close())
     const { id } = await db.selectFrom('instance').select('id').executeTakeFirstOrThrow()
     const photos = await openPhotoStore(join(config.UPLOAD_DIR, id))
-    const change = ledger.by(cliAuthor)
-    const threshold = config.FACE_RECOGNITION_THRESHOLD
-    const gallery = await openGallery({ db, vault, change, pack: engine.pack, clock, log, threshold })
+    const gallery = await loader.openGallery(engine)
     undo.push(() => gallery.close())
     // Nobody stands at a door here: whoever comes waits until it is their turn.
     const queue = createWorkQueue({
@@ -705,7 +704,9 @@ async function importPhoto(run: Run, employeeId: string, path: string): Promise<
     }
     const consent = source.consent ? { textVersion: source.consent, by: cliAuthor.by } : undefined
     const filename = displayName(path.split('/').at(-1))
-    const enrolled = await enrolPhoto(deps, change, employeeId, { buffer, filename }, consent)
+    const { first: enrolled } = await enrolPhotos(deps, change, employeeId, [{ buffer, filename }], {
+      consent,
+    })
     if (enrolled.alreadyStored) count.present++
     else count.added++
     const others = enrolled.alsoEnrolledAs.map((other) => `${other.employeeId} (${other.name})`)

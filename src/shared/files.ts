@@ -65,6 +65,18 @@ async function writeHalf(path: string, content: string | Uint8Array, mode = 0o60
   return half
 }
 
+/** Gives a file that was written beside its place its name, once it is on disk as a whole. */
+export async function moveIntoPlace(half: string, path: string): Promise<void> {
+  const file = await open(half, 'r+')
+  try {
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  await rename(half, path)
+  await syncFolder(dirname(path))
+}
+
 /** A name is on disk, or gone from it, only when its folder is written. */
 export async function syncFolder(path: string): Promise<void> {
   // Windows cannot open a folder; NTFS keeps names in its journal.

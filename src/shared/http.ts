@@ -268,6 +268,19 @@ export const uploadedFile = z
   .refine((file) => file.buffer.length > 0, { error: 'is an empty file' })
   .meta({ type: 'string', format: 'binary' })
 
+/** A field that a form may repeat: one value comes as itself, several as a list. */
+export function oneOrMore<Field extends z.ZodType>(field: Field, max: number) {
+  return z
+    .preprocess(
+      (value) => (value === undefined || Array.isArray(value) ? value : [value]),
+      z
+        .array(field)
+        .min(1)
+        .max(max, { error: `must be sent at most ${max} times` }),
+    )
+    .meta({ type: 'array' })
+}
+
 function isUploadedFile(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Buffer.isBuffer((value as UploadedFile).buffer)
 }

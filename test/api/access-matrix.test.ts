@@ -38,6 +38,7 @@ const mayPass: Record<string, string[]> = {
   'biometrics:read': ['hr', 'admin', 'owner', 'key'],
   'biometrics:write': ['hr', 'admin', 'owner', 'key'],
   'recognition:run': ['hr', 'admin', 'owner', 'key'],
+  'recognition:calibrate': ['admin', 'owner', 'key'],
   'attendance:read': ['viewer', 'manager', 'hr', 'admin', 'owner', 'key'],
   'attendance:write': ['hr', 'admin', 'owner', 'key'],
   'attendance:check': ['admin', 'owner', 'key', 'kiosk'],
@@ -47,6 +48,7 @@ const mayPass: Record<string, string[]> = {
   'network:scan': ['admin', 'owner', 'key'],
   'sites:read': ['viewer', 'manager', 'hr', 'admin', 'owner', 'key'],
   'sites:write': ['admin', 'owner', 'key'],
+  'models:write': ['admin', 'owner', 'key'],
   'system:read': ['admin', 'owner', 'key'],
   'audit:read': ['admin', 'owner', 'key'],
   'users:manage': ['admin', 'owner'],
@@ -104,6 +106,20 @@ const asksFor: Record<string, string[]> = {
     'GET /metrics',
     'GET /api/v1/device-management/status',
     'GET /api/v1/recognition/models/status',
+    'GET /api/v1/recognition/models/switch',
+    'GET /api/v1/recognition/models/switches',
+    'GET /api/v1/recognition/calibration',
+    'GET /api/v1/recognition/calibration/history',
+  ],
+  'models:write': [
+    'POST /api/v1/recognition/models/switch',
+    'POST /api/v1/recognition/models/switch/cancel',
+    'POST /api/v1/recognition/models/switch/confirm',
+  ],
+  'recognition:calibrate': [
+    'POST /api/v1/recognition/calibration',
+    'POST /api/v1/recognition/calibration/{id}/accept',
+    'DELETE /api/v1/recognition/calibration/{id}/accept',
   ],
   'employees:read': [
     'GET /api/v1/employees',
@@ -131,6 +147,7 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/employees/{employee_id}/data-export',
     'GET /api/v1/attendance/{id}/image',
     'GET /api/v1/attendance/pending/{id}/image',
+    'GET /api/v1/attendance/decisions/{decision_id}/image',
   ],
   'biometrics:write': [
     'POST /api/v1/employees/photos/import',
@@ -145,12 +162,20 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/employees/{employee_id}/erase',
     'POST /api/v1/recognition/train',
   ],
-  'recognition:run': ['POST /api/v1/recognition/process', 'POST /api/v1/recognition/verify'],
+  'recognition:run': [
+    'POST /api/v1/recognition/process',
+    'POST /api/v1/recognition/verify',
+    'POST /api/v1/recognition/identify',
+  ],
   'attendance:read': [
     'GET /api/v1/attendance',
     'GET /api/v1/attendance/today',
+    'GET /api/v1/attendance/disputes',
     'GET /api/v1/attendance/stream',
     'GET /api/v1/attendance/{id}',
+    'GET /api/v1/attendance/{id}/explain',
+    'GET /api/v1/attendance/decisions',
+    'GET /api/v1/attendance/decisions/{decision_id}/explain',
     'GET /api/v1/attendance/export',
     'GET /api/v1/attendance/history/{device_id}',
     'GET /api/v1/attendance/employee/{employee_id}',
@@ -160,6 +185,7 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/attendance/{id}/correct',
     'GET /api/v1/attendance/pending',
     'POST /api/v1/attendance/pending/{id}/resolve',
+    'POST /api/v1/attendance/{id}/not-me/resolve',
   ],
   'attendance:check': [
     'POST /api/v1/attendance/check',
@@ -190,6 +216,7 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/devices/heartbeat',
     'POST /api/v1/devices/rotate-key',
     'POST /api/v1/devices/commands/{command_id}',
+    'POST /api/v1/attendance/{id}/not-me',
   ],
   'network:scan': [
     'POST /api/v1/device-management/discover',
@@ -408,6 +435,9 @@ const endsWith: Record<string, number> = {
   'POST /api/v1/devices/{device_id}/commands': 201,
   'POST /api/v1/attendance/manual': 201,
   'POST /api/v1/attendance/{id}/correct': 201,
+  // One person is too few to calibrate, and their calibration lowers nothing.
+  'POST /api/v1/recognition/calibration': 409,
+  'POST /api/v1/recognition/calibration/{id}/accept': 409,
   // Nobody is let in by a password, a link or a code that is made up.
   'POST /api/v1/auth/login': 401,
   'POST /api/v1/auth/password': 401,
@@ -465,6 +495,12 @@ describe('what those are answered who may call', () => {
     const { user } = await asOwner('POST', '/auth/users', { username: fresh('user'), role: 'viewer' })
     return { id: user.id }
   }
+  const calibration = () =>
+    company.db
+      .insertInto('calibrations')
+      .values({ pack: company.engine.pack.name, people: 10, mean: Buffer.alloc(4), is_sealed: true })
+      .returning('id')
+      .executeTakeFirstOrThrow()
   const site = async () => ({ site_id: (await asOwner('POST', '/sites', { name: fresh('Site') })).id })
   const punchOf = async () => ({ id: await recordPunch(company.db, 'ANN', 'GATE') })
   const sessionOf = ({ authorization = '' }: Headers) =>
@@ -486,6 +522,9 @@ describe('what those are answered who may call', () => {
       path: { id: (await asOwner('POST', '/auth/api-keys', { name: 'K', scopes: ['sites:read'] })).id },
     }),
     'POST /api/v1/sites': async () => ({ body: { name: fresh('Site') } }),
+    'GET /api/v1/recognition/calibration': async () => ({ path: await calibration() }),
+    'POST /api/v1/recognition/calibration/{id}/accept': async () => ({ path: await calibration() }),
+    'DELETE /api/v1/recognition/calibration/{id}/accept': async () => ({ path: await calibration() }),
     'PUT /api/v1/sites/{site_id}': async () => ({ path: await site(), body: { name: fresh('Site') } }),
     'PATCH /api/v1/sites/{site_id}': async () => ({ path: await site() }),
     'DELETE /api/v1/sites/{site_id}': async () => ({ path: await site() }),
@@ -529,6 +568,13 @@ describe('what those are answered who may call', () => {
       path: await punchOf(),
       body: { timestamp: new Date(Date.UTC(2025, 1, 15) + 3_600_000 * ++made).toISOString() },
     }),
+    'POST /api/v1/attendance/{id}/not-me': async () => ({ path: await punchOf() }),
+    'POST /api/v1/attendance/{id}/not-me/resolve': async () => {
+      const path = await punchOf()
+      const dispute = { punch_id: path.id, device_id: 'GATE', created_at: company.clock.now() }
+      await company.db.insertInto('disputes').values(dispute).execute()
+      return { path }
+    },
   }
   function kioskEvent(): Made {
     return {
@@ -616,7 +662,10 @@ describe('what those are answered who may call', () => {
     await company.db.deleteFrom('login_failures').execute()
     const headers = await headersOf(who, operation)
     const { path = {}, body, query = '' } = (await given[operation.name]?.(headers)) ?? {}
-    const there: Made = { employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, ...path }
+    const there: Made = {
+      ...{ employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, decision_id: 1 },
+      ...path,
+    }
     const request = {
       method: operation.method,
       url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + query,
@@ -709,6 +758,7 @@ describe('a kiosk', () => {
     expect(await post('/attendance/upload', later, mine)).toBe('wrong_device')
     const batch = form({ images: image, device_id: 'OTHER', captured_at: '2025-03-03T00:30:00Z' })
     expect(await post('/attendance/batch', batch, mine)).toBe('wrong_device')
+    expect(await post('/attendance/1/not-me', { device_id: 'OTHER' }, mine)).toBe('wrong_device')
   })
 
   test('is out at once when it is deactivated', async () => {

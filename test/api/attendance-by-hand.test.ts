@@ -71,6 +71,7 @@ describe('a punch entered by hand', () => {
       corrects: null,
       is_void: false,
       superseded_by: null,
+      disputed: null,
     })
     expect((await get('')).json()).toEqual([answer.json()])
     expect((await get('/1')).json()).toEqual(answer.json())

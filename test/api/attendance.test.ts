@@ -681,6 +681,7 @@ describe('lists of punches', () => {
       corrects: null,
       is_void: false,
       superseded_by: null,
+      disputed: null,
     })
   })
 

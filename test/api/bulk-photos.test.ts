@@ -388,13 +388,11 @@ describe('a hostile or broken ZIP', () => {
   test('a whole import stops with a sentence when the database is lost', async () => {
     await enrol(running, 'EMP_001')
     const lost = Object.assign(new Error('connection lost'), { code: 'ECONNRESET' })
-    const engine = { ...running.engine, analyse: () => Promise.reject(lost) }
-    const company = await testApp({
-      db: running.db,
-      gallery: running.gallery,
-      photos: running.photos,
-      engine,
-    })
+    const { db, gallery, photos } = running
+    const company = await testApp({ db, gallery, photos }, {}, (engine) => ({
+      ...engine,
+      analyse: () => Promise.reject(lost),
+    }))
     try {
       const archive = await zip([
         ['EMP_001.jpg', ann],

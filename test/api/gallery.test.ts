@@ -88,6 +88,8 @@ describe('a first photo', () => {
       quality_score: expect.closeTo(1, 0),
       reasons: [],
       liveness: 'unavailable',
+      results: [expect.objectContaining({ accepted: true, photo_id: 1 })],
+      avatar_refused: false,
       processing_time: expect.any(Number),
     })
     expect(running.changed).toContain('ANN')

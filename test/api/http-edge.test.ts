@@ -735,7 +735,7 @@ describe('health', () => {
       active_devices: 1,
       version: '0.0.0-test',
       timestamp: '2025-03-03T01:00:00.000Z',
-      liveness: 'unavailable',
+      liveness: 'available',
       device_auth: 'paired',
       components: { database: 'healthy', ai_models: 'healthy', active_devices: 1 },
       system_load: {

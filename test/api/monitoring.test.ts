@@ -56,7 +56,7 @@ describe('the overview', () => {
         cache_hits: 0,
         last_reset: expect.any(String),
       },
-      cache_size: 1,
+      cache_size: 0,
     })
   })
 

@@ -2,6 +2,10 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { errorRates } from '../../bench/metrics.ts'
+import { startEngine } from '../../src/face/engine.ts'
+import { COHORT, firstOfEach, lookAtPhotos, measure, type Scores, score } from '../../src/face/measure.ts'
+import { findPack } from '../../src/face/packs/catalogue.ts'
 import { humanV1 } from '../../src/face/packs/human-v1.ts'
 import type { ScoreTable } from '../../src/face/packs/pack.ts'
 
@@ -63,6 +67,32 @@ describe.runIf(data)('on published photos the embedded pack', () => {
       expect(y).toBeCloseTo(measured[index][1], 6)
     }
   })
+})
+
+describe.runIf(data)('on published photos the pack of test weights', () => {
+  test('accepts 99% of single photos at a false-match rate of one in a thousand, and misses no face', async () => {
+    const pack = findPack('test-mobilefacenet')!
+    const engine = await startEngine({ pack, modelPath: join(data!, 'models') })
+    const { photos, people } = await lookAtPhotos(engine, join(data!, 'faces'), () => {})
+    await engine.close()
+    const scored = score(pack, photos, firstOfEach(photos))
+    const acceptRate = (scores: Scores) => {
+      const comparisons = photos.flatMap((one, i) =>
+        photos
+          .slice(i + 1)
+          .map((other, k) => ({ score: scores(i, i + 1 + k), one: one.person, other: other.person })),
+      )
+      return 1 - errorRates(comparisons, [1e-3]).at[0].fnmr
+    }
+    expect(people).toHaveLength(229)
+    expect(photos.filter(({ vector }) => vector === null)).toEqual([])
+    expect(acceptRate(scored.raw)).toBeGreaterThanOrEqual(0.99)
+    expect(acceptRate(scored.normalised(COHORT))).toBeGreaterThanOrEqual(0.99)
+    const measured = measure(pack, photos, scored)
+    for (const scale of ['raw', 'normalised'] as const)
+      for (const [index, [score]] of measured[scale].points.entries())
+        expect(pack.measured![scale].points[index][0]).toBeCloseTo(score, 2)
+  }, 600_000)
 })
 
 test('the pack carries a default mean and rising tables', () => {

@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  bootstrap,
-  type Comparison,
-  errorRates,
-  identificationRates,
-  quantile,
-  seededRandom,
-} from '../../bench/metrics.ts'
+import { bootstrap, type Comparison, errorRates, identificationRates, quantile } from '../../bench/metrics.ts'
+import { seededRandom } from '../../src/shared/seeded-random.ts'
 
 const genuine = (score: number, person = 0): Comparison => ({ score, one: person, other: person })
 const impostor = (score: number, one = 0, other = 1): Comparison => ({ score, one, other })

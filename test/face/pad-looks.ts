@@ -23,12 +23,18 @@ const rigid: Record<number, [number, number, number]> = {
   164: [0, 1.05, -0.28],
   61: [-0.42, 1.3, -0.05],
   291: [0.42, 1.3, -0.05],
+  13: [0, 1.28, -0.15],
+  14: [0, 1.3, -0.15],
   234: [-1.2, 0.3, 1],
   454: [1.2, 0.3, 1],
   10: [0, -1.1, 0],
   152: [0, 2, 0.05],
 }
-const lids = { right: [160, 158, 144, 153], left: [385, 387, 380, 373] }
+/** Points of a crease, an upper and a lower lid, three by three. */
+const lids = {
+  right: [29, 160, 144, 27, 159, 145, 28, 158, 153],
+  left: [259, 387, 373, 257, 386, 374, 258, 385, 380],
+}
 
 export interface Moment {
   yaw?: number
@@ -85,8 +91,8 @@ function pointAt(index: number, open: number): [number, number, number] {
   for (const [side, indices] of Object.entries(lids)) {
     const place = indices.indexOf(index)
     if (place < 0) continue
-    const across = place % 2 === 0 ? -0.08 : 0.08
-    return [(side === 'right' ? -0.5 : 0.5) + across, (place < 2 ? -0.06 : 0.06) * open, -0.05]
+    const across = (side === 'right' ? -0.5 : 0.5) + 0.08 * (Math.floor(place / 3) - 1)
+    return [across, [-0.16, 0.07 - 0.14 * open, 0.07][place % 3], -0.05]
   }
   const angle = index * 2.4
   const radius = Math.sqrt(index / 468)

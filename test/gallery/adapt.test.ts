@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { adrift, type LearningEvidence, mayLearn } from '../../src/gallery/adapt.ts'
+import type { EmbedderSpec } from '../../src/face/embed.ts'
+import { adrift, type LearningEvidence, learnedVector, mayLearn } from '../../src/gallery/adapt.ts'
 
 const now = new Date('2025-03-20T08:00:00Z')
 const daysAgo = (days: number) => new Date(now.getTime() - days * 24 * 3_600_000)
@@ -93,6 +94,21 @@ describe('a template is learned', () => {
         },
       ),
     )
+  })
+})
+
+describe('what is learned of a face', () => {
+  const part = { squareRoot: false, centred: false, weight: 1 }
+  const specs = [
+    { ...part, dimension: 2 },
+    { ...part, dimension: 2 },
+  ] as unknown as EmbedderSpec[]
+
+  test('is a quarter of it, of each network alike, and as long as a vector must be', () => {
+    const learned = learnedVector(specs, Float32Array.of(1, 0, 0, 1), Float32Array.of(0, 1, 0, 1))
+    // (3, 1) and (0, 4), scaled to 1.
+    const expected = [3 / Math.sqrt(10), 1 / Math.sqrt(10), 0, 1]
+    for (const [i, value] of expected.entries()) expect(learned[i]).toBeCloseTo(value, 6)
   })
 })
 

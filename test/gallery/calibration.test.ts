@@ -8,6 +8,7 @@ import type { Database } from '../../src/database/tables.ts'
 import { fuse } from '../../src/face/embed.ts'
 import { cohortMean, normaliseScore } from '../../src/face/normalise.ts'
 import { humanV1 as pack } from '../../src/face/packs/human-v1.ts'
+import type { Pack } from '../../src/face/packs/pack.ts'
 import { confidenceOf } from '../../src/face/score-table.ts'
 import {
   CALIBRATION_KEY,
@@ -49,14 +50,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-const open = async (on: Database = db) => {
+const open = async (on: Database = db, as: Pack = pack) => {
   const log = createLogger({ level: 'silent' })
   const change: Change = (work) => on.transaction().execute(work)
   gallery = await openGallery({
     db: on,
     vault,
     change,
-    pack,
+    pack: as,
     clock: { now: () => now },
     log,
     threshold: 0.65,
@@ -340,6 +341,35 @@ describe('a growing gallery', () => {
     await growing.refresh('P001')
     await enrolAll(growing, makePeople(1, 10))
     expect(await calibrations()).toEqual([])
+  })
+})
+
+describe('a gallery of a pack without a centred part', () => {
+  const plain: Pack = {
+    ...pack,
+    embedders: pack.embedders.map((spec) => ({ ...spec, centred: false })),
+    measured: { ...pack.measured, defaultMean: '' },
+  }
+
+  test('calibrates with an empty mean, finds who it should, and opens again', async () => {
+    const people = makePeople(10)
+    const growing = await open(db, plain)
+    await enrolAll(growing, people)
+    const [row] = await calibrations()
+    expect(await meanOf(row)).toHaveLength(0)
+    const probe = face(7001, people[3].vectors[0])
+    const found = growing.identify([vote(probe)], 1)
+    expect(found).toMatchObject({ calibrationId: row.id, candidates: [{ employeeId: 'P004' }] })
+    const [one, other] = [probe, people[3].vectors[0]].map((v) =>
+      fuse(plain.embedders, v, new Float32Array()),
+    )
+    expect(found.candidates[0].rawScore).toBeCloseTo(dot(one, other), 5)
+    await growing.close()
+    expect((await open(db, plain)).identify([vote(probe)], 1)).toEqual(found)
+  })
+
+  test('does not open where nobody has measured what its scores mean', async () => {
+    await expect(open(db, { ...pack, measured: null })).rejects.toThrow(/"rollcall models measure human-v1/)
   })
 })
 

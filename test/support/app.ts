@@ -9,10 +9,14 @@ import { deriveKey } from '../../src/access/secret.ts'
 import { signAccessToken } from '../../src/access/tokens.ts'
 import { type AppDeps, buildApp } from '../../src/app.ts'
 import type { Database } from '../../src/database/tables.ts'
+import { cached } from '../../src/face/cache.ts'
 import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
 import { type Gallery, openGallery } from '../../src/gallery/gallery.ts'
+import { createLearner } from '../../src/gallery/learn.ts'
+import type { ModelSwitch } from '../../src/gallery/model-switch.ts'
+import { useModels } from '../../src/gallery/models.ts'
 import { openPhotoStore, type PhotoStore } from '../../src/gallery/photo-store.ts'
-import { type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
+import { type Change, type Ledger, openLedger, serverAuthor } from '../../src/ledger/ledger.ts'
 import type { Clock } from '../../src/shared/clock.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import type { App } from '../../src/shared/http.ts'
@@ -20,6 +24,7 @@ import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
 import { openVault, type Vault } from '../../src/vault/vault.ts'
 import { testDatabase } from './database.ts'
+import { testSwitch } from './models.ts'
 
 /** A clock that stands still until it is moved. */
 export interface TestClock extends Clock {
@@ -35,6 +40,7 @@ export interface TestApp {
   /** The real engine, whatever the application was given. */
   engine: FaceEngine
   photos: PhotoStore
+  modelSwitch: ModelSwitch
   vault: Vault
   ledger: Ledger
   /** Folder of the enrolment photos. */
@@ -118,6 +124,8 @@ export async function testApp(
   wrapEngine: (engine: FaceEngine) => FaceEngine = (same) => same,
   /** Whose token requests carry; that of an owner made for it by default. */
   owner?: { authorization: string },
+  /** How many analyses its engine keeps: none, because most tests want each picture looked at. */
+  cachedPictures = 0,
 ): Promise<TestApp> {
   const database = await testDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-app-'))
@@ -162,19 +170,31 @@ export async function testApp(
   })
   const uploads = join(folder, 'uploads')
   const photos = await openPhotoStore(uploads)
+  const queue = createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
+  const first = { engine: { ...wrapEngine(engine), close: async () => {} }, gallery }
+  const models = useModels(first, log)
+  const modelSwitch = testSwitch({ db, vault, photos, ledger, clock, log, queue, models })
+  const usedEngine = cached(models.engine, cachedPictures)
+  // `clear` opens another ledger.
+  const change: Change = (work) => ledger.by(serverAuthor)(work)
+  const used = { gallery: models.gallery, engine: usedEngine, ...overrides }
+  const learnerDeps = { db, vault, photos, clock, log, ...used, change }
+  const learner = createLearner(learnerDeps)
   const app = await buildApp({
     config,
     db,
     log,
     clock,
     version: '0.0.0-test',
-    engine: wrapEngine(engine),
-    gallery,
+    engine: usedEngine,
+    gallery: models.gallery,
+    learner,
     photos,
+    modelSwitch,
     vault,
     ledger,
     secret,
-    queue: createWorkQueue({ atOnce: 2, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
+    queue,
     ...overrides,
   })
   asOwner(app, owner ?? (await signIn(overrides.db ?? db, 'owner')))
@@ -184,6 +204,7 @@ export async function testApp(
     gallery,
     engine,
     photos,
+    modelSwitch,
     vault,
     ledger,
     uploads,
@@ -191,6 +212,7 @@ export async function testApp(
     changed,
     clear: async () => {
       changed.length = 0
+      await learner.settled()
       await opened.close()
       for (const name of await readdir(uploads)) await rm(join(uploads, name), { force: true })
       await sql`TRUNCATE employees, devices, calibrations, erasures RESTART IDENTITY CASCADE`.execute(
@@ -206,7 +228,8 @@ export async function testApp(
     },
     close: async () => {
       await app.close()
-      await gallery.close()
+      await learner.close()
+      await models.close()
       await openedLedger.close()
       await database.close()
       await rm(folder, { recursive: true, force: true })

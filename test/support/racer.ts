@@ -1,21 +1,24 @@
 /**
  * The application in a process of its own, for races: node --import tsx racer.ts <database url> <data folder>
- * It is what the server runs, from the route to the commit, but for two things: the networks look at each picture once
- * only, and the clock is told what time it is.
+ * It is what the server runs, from the route to the commit, but for the clock, which is told what time it is. The
+ * networks look at each picture once only, so that the races are about the database.
  */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { loadSecret } from '../../src/access/secret.ts'
 import { buildApp } from '../../src/app.ts'
 import { openDatabase } from '../../src/database/connect.ts'
-import { type FaceEngine, startEngine } from '../../src/face/engine.ts'
+import { CACHED_PICTURES, cached } from '../../src/face/cache.ts'
+import { startEngine } from '../../src/face/engine.ts'
 import { openGallery } from '../../src/gallery/gallery.ts'
+import { createLearner } from '../../src/gallery/learn.ts'
 import { openPhotoStore } from '../../src/gallery/photo-store.ts'
 import { openKeys } from '../../src/keys.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { loadConfig } from '../../src/shared/config.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { createWorkQueue } from '../../src/shared/work-queue.ts'
+import { testSwitch } from './models.ts'
 
 /** Checks of one picture that arrive at once, one for each kiosk key. */
 export interface Race {
@@ -44,23 +47,30 @@ const gallery = await openGallery({
   log,
   threshold: config.FACE_RECOGNITION_THRESHOLD,
 })
+const photos = await openPhotoStore(join(dataDir, 'racer-photos'))
+const queue = createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 })
+const change = ledger.by(serverAuthor)
+const learner = createLearner({ db, vault, photos, gallery, change, engine, clock, log })
 const app = await buildApp({
   config,
   db,
   log,
   clock,
   version: '0.0.0-test',
-  engine: seeingOnce(engine),
+  engine: cached(engine, CACHED_PICTURES),
   gallery,
-  photos: await openPhotoStore(join(dataDir, 'racer-photos')),
+  learner,
+  photos,
+  modelSwitch: testSwitch({ db, vault, photos, ledger, clock, log, queue, models: undefined }),
   vault,
   ledger,
   secret: await loadSecret(undefined, dataDir),
-  queue: createWorkQueue({ atOnce: 16, maxWaiting: 64, maxWaitingPerKey: 64, maxWaitMs: 30_000 }),
+  queue,
 })
 process.on('message', async (race: Race | 'stop') => {
   if (race !== 'stop') return process.send!(await run(race))
   await app.close()
+  await learner.close()
   await gallery.close()
   await ledger.close()
   await close()
@@ -88,17 +98,4 @@ async function run({ image, deviceKeys, deviceIds, time }: Race): Promise<Finish
       }
     }),
   )
-}
-
-function seeingOnce(real: FaceEngine): FaceEngine {
-  const seen = new Map<string, ReturnType<FaceEngine['analyse']>>()
-  return {
-    ...real,
-    analyse: (bytes, ...rest) => {
-      const key = Buffer.from(bytes).toString('base64')
-      const analysis = seen.get(key) ?? real.analyse(bytes, ...rest)
-      seen.set(key, analysis)
-      return analysis
-    },
-  }
 }

@@ -68,7 +68,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       CHECK ((state = 'open') = (resolved_at IS NULL AND resolved_by IS NULL))
     )`,
     sql`CREATE INDEX disputes_open ON disputes (created_at) WHERE state = 'open'`,
-    auditTable({ table: 'disputes', subject: 'punch_id' }),
+    // Who it really was is personal, and said by the correction.
+    auditTable({ table: 'disputes', subject: 'punch_id', hidden: ['actual_employee_id', 'notes'] }),
 
     // The pack in use is that of the last switch that was made; human-v1 before any.
     sql`CREATE TABLE model_switches (

@@ -112,6 +112,7 @@ export const humanV1 = {
       batch: 1,
     },
     sidePx: 256,
+    clearScore: 0.78,
   },
   points: 'mesh',
   embedders: [faceres, resnet],

@@ -28,3 +28,12 @@ export function measuredOf(pack: Pack, modelPath?: string): Measured | undefined
   const same = Object.entries(pack.files).every(([name, { sha256 }]) => file.files[name] === sha256)
   return same && file.pack === pack.name ? file.measured : undefined
 }
+
+/** What a pack as an engine has it carries. Throws where nobody has measured what its scores mean. */
+export function requireMeasured({ name, measured }: Pack): Measured {
+  if (measured) return measured
+  throw new Error(
+    `Nobody has measured what a score of the model pack ${name} means. Run "rollcall models measure ${name} ` +
+      '--faces DIR", with photos of 50 people or more.',
+  )
+}

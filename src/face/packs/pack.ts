@@ -31,6 +31,8 @@ export interface DetectorSpec {
   network: NetworkSource
   /** Side of the square input in pixels. */
   sidePx: number
+  /** The score that 99 of 100 clear faces reach: each detector has a scale of its own. */
+  clearScore: number
 }
 
 /** A network that judges whether a face is a presentation attack, from a crop of its box's size times `scale`. */

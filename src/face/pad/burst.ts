@@ -1,6 +1,6 @@
 import type { Look } from '../pipeline.ts'
-import { eyeAspectRatio } from './eyes.ts'
-import { largestMotion } from './plane.ts'
+import { eyeOpening } from './eyes.ts'
+import { flatnessOf, MIN_PLANE_FLATNESS, MIN_SHAPE_CHANGE } from './plane.ts'
 
 /** A face in one of several pictures of a check. */
 export interface TimedLook {
@@ -20,11 +20,10 @@ export interface PassiveVerdict {
 
 /** With fewer the motion between them says too little. */
 export const MIN_BURST_FRAMES = 5
-/** A change of shape, in eye distances, below which nothing turned, neither a head nor a print. */
-const MIN_SHAPE_CHANGE = 0.03
-/** The share of the change of shape that a homography leaves unexplained: less is a plane. */
-const MAX_PLANE_SHARE = 0.4
-/** Landmarks that move by less than this share of the eye distance on the average are those of one picture sent again. */
+/**
+ * Landmarks that move by less than this share of the face's width, on the average, are those of one picture sent again: the
+ * camera's noise alone moved those of rendered faces by .002 and more.
+ */
 const MIN_MOVEMENT = 0.0005
 
 /**
@@ -39,12 +38,11 @@ export function passivePad(frames: readonly TimedLook[]): PassiveVerdict {
       scores: { frames: frames.length },
     }
   const meshes = frames.map(({ look }) => look.mesh.points)
-  const { similarity, homography } = largestMotion(meshes)
-  const openness = meshes.map(eyeAspectRatio)
+  const flat = flatnessOf(frames.map(({ look }) => look))
+  const openness = meshes.map(eyeOpening)
   const scores = {
     frames: frames.length,
-    shapeChange: similarity,
-    planeShare: homography / similarity,
+    ...flat,
     blink: Math.min(...openness) / Math.max(...openness),
     movement: smallestMovement(meshes),
   }
@@ -52,7 +50,7 @@ export function passivePad(frames: readonly TimedLook[]): PassiveVerdict {
   if (new Set(frames.map(({ sha256 }) => sha256)).size < frames.length)
     return attack('the same picture came twice')
   if (scores.movement < MIN_MOVEMENT) return attack('two pictures show the very same face, to a hair')
-  if (similarity >= MIN_SHAPE_CHANGE && scores.planeShare < MAX_PLANE_SHARE)
+  if (flat.shapeChange >= MIN_SHAPE_CHANGE && flat.flatness > MIN_PLANE_FLATNESS)
     return attack('the face turned as something flat does')
   return { state: 'undecided', reason: 'nothing speaks of an attack, and nothing rules it out', scores }
 }

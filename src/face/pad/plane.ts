@@ -1,4 +1,5 @@
 import { applyTo, fitSimilarity, invert, type Point, type Similarity } from '../align.ts'
+import type { Look } from '../pipeline.ts'
 
 /**
  * Points of the face mesh that sit on bone or cartilage, in the middle of the face: the eyes' corners, the nose from its
@@ -15,8 +16,60 @@ export interface Motion {
   homography: number
 }
 
-/** The motion of a burst, from its pairs of frames with the largest change of shape. */
-export function largestMotion(frames: readonly Float32Array[]): Motion {
+/** What several pictures of one face say of whether it is flat. */
+export interface Flatness {
+  /** How much the picture of the face changed its shape, as in `Motion`: the mesh's noise alone makes some .01 of it. */
+  shapeChange: number
+  /** The share of this change that no homography explains: depth. */
+  depthShare: number
+  /** How much the mesh's proportions changed, for as far as it says that the head turned; natural logarithm a degree. */
+  stretch: number
+  /** Both together: below 0 for most heads, above 1 for most planes. Means something only after a change of shape. */
+  flatness: number
+}
+
+/** Below this nothing turned far enough to tell a plane from a head. */
+export const MIN_SHAPE_CHANGE = 0.025
+/**
+ * Of the rendered heads that thresholds were chosen on, one burst in 60 had a flatness above 1, of 1.17, and no challenge above
+ * .7; of prints and screens that were tilted as a challenge asks, none had less than 2.2 (docs/ACCURACY.md).
+ */
+export const MIN_PLANE_FLATNESS = 1.25
+export const MAX_HEAD_FLATNESS = 1
+
+/** A head leaves most of its change of shape to its depth, whichever way it turns; this much is usual. */
+const DEPTH_SHARE_OF_HEADS = 0.8
+/** So much less of it, or so much more stretch, makes one of flatness. */
+const DEPTH_SHARE_SCALE = 0.3
+const STRETCH_SCALE = 0.004
+/** The mesh's proportions are never quite steady; for so many degrees it is given to a head that turns by none. */
+const UNTURNED_DEG = 20
+
+/**
+ * Weighs two traces of a plane against each other. A homography explains how its landmarks move. And the mesh network,
+ * which knows heads alone, lays one on a tilted print that hardly turns but gets narrower or shorter, as no head does.
+ */
+export function flatnessOf(looks: readonly Look[]): Flatness {
+  const { similarity, homography } = largestMotion(looks.map(({ mesh }) => mesh.points))
+  const shapes = looks.map(({ mesh }) => Math.log(proportions(mesh.points)))
+  const turns = looks.flatMap(({ pose: one }) =>
+    looks.map(({ pose: other }) => Math.hypot(one.yaw - other.yaw, one.pitch - other.pitch)),
+  )
+  const depthShare = homography / Math.max(similarity, Number.EPSILON)
+  const stretch = (Math.max(...shapes) - Math.min(...shapes)) / (Math.max(...turns) + UNTURNED_DEG)
+  const flatness = stretch / STRETCH_SCALE + (DEPTH_SHARE_OF_HEADS - depthShare) / DEPTH_SHARE_SCALE
+  return { shapeChange: similarity, depthShare, stretch, flatness }
+}
+
+/** The mesh's width at the ears over its height from forehead to chin, without what an open mouth adds to that. */
+function proportions(points: Float32Array): number {
+  const distance = (one: number, other: number) =>
+    Math.hypot(...[0, 1, 2].map((axis) => points[one * 3 + axis] - points[other * 3 + axis]))
+  return distance(234, 454) / (distance(10, 152) - distance(13, 14))
+}
+
+/** The motion of a burst, from the quarter of its pairs of frames with the largest change of shape. */
+function largestMotion(frames: readonly Float32Array[]): Motion {
   const pairs = frames.flatMap((one, index) =>
     frames.slice(index + 1).map((other) => motionBetween(one, other)),
   )

@@ -1,0 +1,163 @@
+import { z } from 'zod'
+import { authorOf, callerId } from '../access/caller.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Clock } from '../shared/clock.ts'
+import { AppError } from '../shared/errors.ts'
+import { type App, problems, text } from '../shared/http.ts'
+import { type ModelSwitch, type SwitchRow, secondsLeft } from './model-switch.ts'
+
+const startSchema = z.object({ pack: text(100).describe('The name of an installed pack') })
+
+const switchSchema = z
+  .object({
+    id: z.number(),
+    from_pack: z.string(),
+    to_pack: z.string(),
+    state: z
+      .enum(['embedding', 'ready', 'switched', 'cancelled', 'failed'])
+      .describe(
+        'embedding: photos are embedded anew and the packs compared, while the old one answers; ready: to be confirmed',
+      ),
+    total: z.number().describe('Stored photos'),
+    done: z.number().describe('Of them embedded or skipped'),
+    estimated_seconds_left: z.number().nullable().describe('Of the embedding; null while nothing tells'),
+    skipped: z
+      .array(z.object({ employee_id: z.string(), photo_id: z.number().nullable(), reason: z.string() }))
+      .describe('Photos that the new pack cannot use, with the code of why; no number: all of a person'),
+    unrecognisable: z
+      .array(z.object({ employee_id: z.string(), reason: z.string() }))
+      .describe('Who is recognised now and would not be any more: enrol another photo of them'),
+    comparison: z
+      .object({
+        basis: z
+          .enum(['kept_pictures', 'stored_photos'])
+          .describe(
+            'The kept pictures of check-ins of the last 7 days; where there are none the stored photos, each left out of ' +
+              "its person's template",
+          ),
+        compared: z.number(),
+        unreadable: z.number(),
+        same: z.number().describe('Decided alike by both packs'),
+        newly_recognised: z.array(z.number()).describe('Numbers of decisions, or of photos'),
+        no_longer_recognised: z.array(z.number()),
+        different_person: z.array(z.number()),
+        from_ms: z.number().nullable().describe('Milliseconds of the networks for a picture'),
+        to_ms: z.number().nullable(),
+      })
+      .nullable()
+      .describe('What would have been decided differently; null until it is known'),
+    thresholds: z
+      .object({ from: z.number().nullable(), to: z.number() })
+      .nullable()
+      .describe('The confidence from which a person is recognised, with each pack'),
+    error: z.string().nullable(),
+    started_at: z.date(),
+    started_by: z.string(),
+    finished_at: z.date().nullable(),
+  })
+  .meta({ id: 'ModelSwitch' })
+
+const tags = ['Recognition']
+
+/** Changes of the model pack. */
+export function modelSwitchRoutes(
+  app: App,
+  { modelSwitch, ledger, clock }: { modelSwitch: ModelSwitch; ledger: Ledger; clock: Clock },
+): void {
+  const answer = ({ report, ...row }: SwitchRow): z.infer<typeof switchSchema> => {
+    const { skipped, resumed: _, ...judged } = report
+    return {
+      ...row,
+      estimated_seconds_left: secondsLeft({ ...row, report }, clock.now()),
+      skipped: skipped.map(({ sample_id, ...one }) => ({ ...one, photo_id: sample_id })),
+      ...judged,
+    }
+  }
+
+  app.post(
+    '/recognition/models/switch',
+    {
+      config: { access: 'models:write' },
+      schema: {
+        tags,
+        summary: 'Begin to change the face models',
+        description:
+          'Everybody is embedded anew from their stored photos, beside the check-ins, while the pack in use goes on ' +
+          'answering. Then the switch is ready, with a report, and waits to be confirmed.',
+        body: startSchema,
+        response: { 202: switchSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const change = ledger.by(authorOf(request))
+      const row = await modelSwitch.start(change, callerId(request.caller), request.body.pack)
+      return reply.code(202).send(answer(row))
+    },
+  )
+
+  app.get(
+    '/recognition/models/switch',
+    {
+      config: { access: 'system:read' },
+      schema: {
+        tags,
+        summary: 'The change of the face models that is under way, or else the last one',
+        response: { 200: switchSchema, ...problems },
+      },
+    },
+    async () => {
+      const [newest] = await modelSwitch.list()
+      if (!newest) throw new AppError('switch_not_found', 'The models were never changed.')
+      return answer(newest)
+    },
+  )
+
+  app.get(
+    '/recognition/models/switches',
+    {
+      config: { access: 'system:read' },
+      schema: {
+        tags,
+        summary: 'All changes of the face models, newest first',
+        response: { 200: z.array(switchSchema), ...problems },
+      },
+    },
+    async () => (await modelSwitch.list()).map(answer),
+  )
+
+  app.post(
+    '/recognition/models/switch/confirm',
+    {
+      config: { access: 'models:write' },
+      schema: {
+        tags,
+        summary: 'Take the new face models into use',
+        description:
+          'Who was enrolled since the report is embedded first. Every server process changes over within seconds; until ' +
+          'then enrolments are answered 503 with the code pack_changed, and may be sent again. The way back is a switch ' +
+          'to the former pack.',
+        response: { 200: switchSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      // It may take longer than a silent connection is left open: who listens keeps it from being cut off.
+      reply.raw.on('timeout', () => {})
+      return answer(await modelSwitch.confirm(ledger.by(authorOf(request))))
+    },
+  )
+
+  app.post(
+    '/recognition/models/switch/cancel',
+    {
+      config: { access: 'models:write' },
+      schema: {
+        tags,
+        summary: 'Give up the change of the face models that is under way',
+        description:
+          'What was embedded stays, sealed like everything of a person and erased with it, so that another try is quick.',
+        response: { 200: switchSchema, ...problems },
+      },
+    },
+    async (request) => answer(await modelSwitch.cancel(ledger.by(authorOf(request)))),
+  )
+}
