@@ -9,6 +9,7 @@ FROM base AS build
 RUN npm install --no-save
 COPY run.mjs tsconfig.json tsconfig.build.json ./
 COPY src src
+COPY web web
 RUN node run.mjs build
 
 FROM base AS modules

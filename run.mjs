@@ -54,18 +54,34 @@ function install() {
 }
 
 function build() {
+  buildProgram()
+  buildPages()
+}
+
+function buildProgram() {
   const wanted = hash(['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', ...filesBelow('src')])
   const stamp = 'build/.rollcall-built'
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync('dist/cli.js')) return
   tell('building')
   mkdirSync('build', { recursive: true })
-  rmSync('dist', { recursive: true, force: true })
+  // The pages in it are built on their own.
+  const old = existsSync('dist') ? readdirSync('dist').filter((name) => name !== 'web') : []
+  for (const name of old) rmSync(join('dist', name), { recursive: true })
   const optimise = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd']
   for (const kernel of ['search-kernel', 'crop-kernel']) {
     const files = [`src/face/${kernel}.as.ts`, '-o', `build/${kernel}.wasm`]
     quietly(process.execPath, ['node_modules/assemblyscript/bin/asc.js', ...files, ...optimise])
   }
   quietly(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
+  writeFileSync(stamp, wanted)
+}
+
+function buildPages() {
+  const wanted = hash(['package-lock.json', ...filesBelow('web')])
+  const stamp = 'build/.rollcall-pages-built'
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync('dist/web/admin.html')) return
+  tell('building the pages')
+  quietly(process.execPath, ['node_modules/vite/bin/vite.js', 'build', 'web'])
   writeFileSync(stamp, wanted)
 }
 
@@ -76,7 +92,7 @@ async function program(...words) {
   await import('./dist/cli.js')
 }
 
-/** The server from what the compiler makes of the sources, both at every change. */
+/** The server and the pages from what is made of the sources, at every change. */
 function dev() {
   const words = [
     'node_modules/typescript/bin/tsc',
@@ -85,14 +101,18 @@ function dev() {
     '--watch',
     '--preserveWatchOutput',
   ]
-  const compiler = spawn(process.execPath, words, { stdio: 'inherit' })
-  process.on('exit', () => compiler.kill())
+  const pages = ['node_modules/vite/bin/vite.js', 'build', 'web', '--watch']
+  for (const builder of [words, pages]) {
+    const child = spawn(process.execPath, builder, { stdio: 'inherit' })
+    process.on('exit', () => child.kill())
+  }
   node(['--watch', '--enable-source-maps', 'dist/cli.js', 'start', ...rest])
 }
 
 /** Everything that needs no server: types, style, dead code, and which room may import which. */
 function check() {
   run(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit'])
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'web'])
   run(process.execPath, ['node_modules/@biomejs/biome/bin/biome', 'check', '.'])
   run(process.execPath, ['node_modules/knip/bin/knip.js'])
   run(process.execPath, [
@@ -108,9 +128,9 @@ function test() {
   const projects = ['--project', 'embedded']
   if (havePostgres()) projects.push('--project', 'postgres')
   haveProgram('strace', 'strace', 'the test that watches the disk being synced')
-  const browser = 'the test of a kiosk that trusts a CA of its own, in a real browser'
-  haveProgram('chromium', 'chromium', browser)
-  haveProgram('certutil', 'libnss3-tools', browser)
+  if (haveProgram('chromium', 'chromium', 'the tests of the pages in a real browser'))
+    projects.push('--project', 'web')
+  haveProgram('certutil', 'libnss3-tools', 'the test of a kiosk that trusts a CA of its own')
   node(['node_modules/vitest/vitest.mjs', 'run', ...projects, ...rest])
 }
 

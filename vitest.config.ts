@@ -14,9 +14,14 @@ export default defineConfig({
         test: {
           name: 'embedded',
           include: ['test/**/*.test.ts'],
-          exclude: [...exclude, 'test/database/postgresql-*.test.ts'],
+          exclude: [...exclude, 'test/database/postgresql-*.test.ts', 'test/web/browser-*.test.ts'],
           globalSetup: ['test/support/embedded-template.ts'],
         },
+      },
+      {
+        extends: true,
+        // A real browser on a real server: one at a time is enough for two cores.
+        test: { name: 'web', include: ['test/web/browser-*.test.ts'], exclude, fileParallelism: false },
       },
       {
         extends: true,

@@ -4,15 +4,16 @@ import fastifyCors from '@fastify/cors'
 import fastifyHelmet from '@fastify/helmet'
 import { fastify, LogController } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { caRoute } from './access/ca-route.ts'
 import { callerId } from './access/caller.ts'
 import { isStill, registerGuard } from './access/guard.ts'
-import { caRoute, linkPages } from './access/pages.ts'
 import { limitAddresses, limitCallers } from './access/rate-limit.ts'
 import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
 import { disputeRoutes } from './attendance/dispute-routes.ts'
 import { explainRoutes } from './attendance/explain-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
+import { syncRoutes } from './attendance/sync-routes.ts'
 import { isConnectionError } from './database/errors.ts'
 import type { Database } from './database/tables.ts'
 import { cleanUpEachMinute } from './devices/clean-up.ts'
@@ -56,7 +57,9 @@ import type { Logger } from './shared/log.ts'
 import { localTlsFiles, type Tls } from './shared/tls.ts'
 import type { WorkQueue } from './shared/work-queue.ts'
 import { siteRoutes } from './sites/routes.ts'
+import { openBox } from './vault/box.ts'
 import type { Vault } from './vault/vault.ts'
+import { webRoutes } from './web.ts'
 
 /** Everything the application stands on, made by main.ts or by a test. */
 export interface AppDeps {
@@ -116,7 +119,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
   await registerUploads(app, config.MAX_UPLOAD_SIZE)
   await registerDocumentation(app, deps.version)
 
-  linkPages(app)
+  await webRoutes(app)
   caRoute(app, localTlsFiles(config.DATA_DIR).ca)
   const probe = startHealthProbe(deps.db, config.DATA_DIR)
   app.addHook('onReady', () => probe.firstResult)
@@ -133,6 +136,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
   })
   metricsRoutes(app, { ...deps, stages, health: probe.state })
 
+  const box = await openBox(deps.vault, 'kiosk-queue')
   await app.register(
     async (scope) => {
       const api = scope.withTypeProvider<ZodTypeProvider>()
@@ -151,7 +155,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         eraseBiometrics: (trx, employeeId, reason) => eraseBiometrics(deps, trx, employeeId, reason),
         onEmployeeChanged: (employeeId) => gallery.refresh(employeeId),
       })
-      deviceRoutes(api, deps)
+      deviceRoutes(api, { ...deps, sealingKey: box.publicKey })
       deviceManagementRoutes(api, {
         ...deps,
         network: deps.network ?? localNetwork,
@@ -170,13 +174,14 @@ export async function buildApp(given: AppDeps): Promise<App> {
       recognitionRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       calibrationRoutes(api, { ...deps, threshold: config.FACE_RECOGNITION_THRESHOLD })
       explainRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
-      attendanceRoutes(api, {
+      const checkIns = {
         ...deps,
         timeZone: config.TIME_ZONE,
-        padPolicy: config.ANTI_SPOOFING_ENABLED ? 'flag' : 'off',
+        padPolicy: config.ANTI_SPOOFING_ENABLED ? ('flag' as const) : ('off' as const),
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
-        isStill: (request) => isStill(request, guard),
-      })
+      }
+      syncRoutes(api, { ...checkIns, box })
+      attendanceRoutes(api, { ...checkIns, isStill: (request) => isStill(request, guard) })
       disputeRoutes(api, {
         ...deps,
         timeZone: config.TIME_ZONE,

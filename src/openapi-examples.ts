@@ -80,6 +80,16 @@ export const examples: Record<string, object> = {
     timestamp: '2025-03-03T17:45:00+07:00',
     notes: 'As the guard saw',
   },
+  'POST /api/v1/attendance/sync': {
+    event: '{"device_id":"KIOSK_001","event_id":"0197…","seq":1,…}',
+    signature: 'k'.repeat(86),
+    payload: '(sealed pictures)',
+  },
+  'POST /api/v1/attendance/pending/{id}/resolve': {
+    employee_id: 'EMP_001',
+    attendance_type: 'IN',
+    notes: 'Seen on the picture',
+  },
   'POST /api/v1/attendance/{id}/not-me': { device_id: 'KIOSK_001' },
   'POST /api/v1/attendance/{id}/not-me/resolve': { confirmed: true, notes: 'The camera shows somebody else' },
 }
@@ -235,7 +245,7 @@ export const answerExamples: Record<string, unknown> = {
   'POST /api/v1/devices/{device_id}/pair': {
     device_id: 'KIOSK_001',
     code: 'ABCD-EFGH',
-    path: '/pair#ABCD-EFGH',
+    path: '/kiosk#ABCD-EFGH',
     qr_svg: '<svg …></svg>',
     expires_at: '2025-03-03T01:15:00.000Z',
     expires_in: 900,
@@ -248,6 +258,7 @@ export const answerExamples: Record<string, unknown> = {
     config_version: 0,
     direction: 'AUTO',
     site: { id: 1, name: 'Đà Nẵng', time_zone: 'Asia/Ho_Chi_Minh' },
+    sealing_key: 'BOx9…',
   },
   'POST /api/v1/attendance/check': {
     success: true,

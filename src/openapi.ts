@@ -98,7 +98,6 @@ export async function registerDocumentation(app: App, version: string): Promise<
   })
   await app.register(fastifySwaggerUi, { routePrefix: '/docs' })
   const open = { config: { access: 'public' }, schema: { hide: true } } as const
-  app.get('/', open, (_request, reply) => reply.redirect('/docs'))
   app.get('/openapi.json', open, () => app.swagger())
 }
 

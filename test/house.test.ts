@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { configSchema } from '../src/shared/config.ts'
 
@@ -17,7 +17,7 @@ const floors = [
   ['timesheet', 'webhooks'],
   ['monitoring'],
   ['openapi-examples.ts'],
-  ['openapi.ts'],
+  ['openapi.ts', 'web.ts'],
   ['app.ts'],
   ['main.ts', 'onboarding.ts'],
   ['demo.ts', 'operations'],
@@ -39,6 +39,9 @@ export function importsOf(source: string): string[] {
   ]
   return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map(([, specifier]) => specifier))
 }
+
+/** What the pages run of the server. */
+const decoding = ['blazeface-boxes.ts', 'detection.ts'].map((name) => join('face', 'detect', name))
 
 const roomOf = (path: string) => path.split(/[\\/]/)[0]
 const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(room))
@@ -101,6 +104,34 @@ describe('the house', () => {
       .flatMap((file) => importsOf(readFileSync(join(src, file), 'utf8')))
     expect(outside.filter((specifier) => /fastify|kysely|^pg$|pglite|node:http/.test(specifier))).toEqual([])
   })
+
+  test('the pages take types alone from the server, and the pure decoding of the detector', () => {
+    const pages = readdirSync('web', { recursive: true })
+      .map((path) => join('web', String(path)))
+      .filter((path) => /\.tsx?$/.test(path))
+    const taken = pages.flatMap((page) =>
+      importsIn(page)
+        .filter(({ target }) => target.startsWith(`${src}${sep}`))
+        .map(({ target, typesOnly }) => ({ page, file: relative(src, target), typesOnly })),
+    )
+    const ofServer = taken.filter(({ file }) => !decoding.includes(file))
+    expect(ofServer.filter(({ file, typesOnly }) => !typesOnly || !file.endsWith('schema.ts'))).toEqual([])
+    expect(taken.length).toBeGreaterThan(3)
+    // What is pure stays so.
+    const needed = decoding.flatMap((file) => importsIn(join('src', file)))
+    expect(
+      needed.filter(({ target, typesOnly }) => !typesOnly && !decoding.includes(relative(src, target))),
+    ).toEqual([])
+  })
+
+  /** What a file imports from its own repository, and whether as types alone. */
+  function importsIn(file: string) {
+    const statements = readFileSync(file, 'utf8').matchAll(/\b(?:import|export)\s[^'"]*?from\s*'(\.[^']+)'/g)
+    return [...statements].map(([statement, specifier]) => ({
+      target: resolve(dirname(file), specifier),
+      typesOnly: statement.startsWith('import type '),
+    }))
+  }
 
   test('imports are found however they are written', () => {
     const source = `import a from './a.ts'\nimport './b.ts'\nconst c = await import('./c.ts')

@@ -127,7 +127,13 @@ async function isKept(db: Database, employeeId: string, imagePath: string, now: 
 export async function knownPictures(db: Database, now: Date): Promise<Set<string>> {
   const punched = await punchPictures(db, now).select('attendance.image_path').execute()
   const others = await decisionPictures(db, now).select('decisions.image_path').execute()
-  return new Set([...punched, ...others].flatMap(({ image_path }) => image_path ?? []))
+  // What waits for somebody to decide keeps its picture until then.
+  const pending = await db
+    .selectFrom('kiosk_events')
+    .select('image_path')
+    .where('state', '=', 'open')
+    .execute()
+  return new Set([...punched, ...others, ...pending].flatMap(({ image_path }) => image_path ?? []))
 }
 
 function decisionPictures(db: Database, now: Date) {

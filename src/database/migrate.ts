@@ -8,6 +8,7 @@ import * as usersVersion from './migrations/0006-users-version.ts'
 import * as ledger from './migrations/0007-ledger.ts'
 import * as sealedBiometrics from './migrations/0008-sealed-biometrics.ts'
 import * as recognition from './migrations/0009-recognition.ts'
+import * as kioskQueue from './migrations/0010-kiosk-queue.ts'
 import type { Database } from './tables.ts'
 
 /** All of them, in order. A list and not a folder, so that it is the same from src/ and from dist/. */
@@ -21,6 +22,7 @@ const migrations: Record<string, Migration> = {
   '0007-ledger': ledger,
   '0008-sealed-biometrics': sealedBiometrics,
   '0009-recognition': recognition,
+  '0010-kiosk-queue': kioskQueue,
 }
 
 /** Names of all migrations of this program, in order. */

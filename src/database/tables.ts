@@ -31,6 +31,7 @@ export interface Tables {
   liveness_challenges: LivenessChallengesTable
   disputes: DisputesTable
   model_switches: ModelSwitchesTable
+  kiosk_events: KioskEventsTable
 }
 
 /** The pool, or the one connection of an open transaction: inside a transaction only the latter may be used. */
@@ -109,6 +110,8 @@ export interface DevicesTable {
   app_version: string | null
   /** What presentation attack detection means here; null where the server's default holds. */
   pad_policy: 'off' | 'flag' | 'enforce' | null
+  /** The public half of the key that it signs what it keeps off line with: a point of P-256 in base64url. */
+  signing_key: string | null
 }
 
 /** One-time codes that kiosks exchange for their keys; at most one a device. */
@@ -451,4 +454,35 @@ export interface ModelSwitchesTable {
   started_at: Date
   started_by: string
   finished_at: Date | null
+}
+
+/** A check that a kiosk kept while it was off line; with `state`, something that somebody has or had to decide. */
+export interface KioskEventsTable {
+  id: GeneratedAlways<number>
+  device_id: string
+  /** As the kiosk named it: sent again it stands once. */
+  event_id: string
+  /** What it was signed with: a new key begins a new chain. */
+  signing_key: string | null
+  seq: number
+  /** SHA-256 of the signed text, which the next event names. */
+  hash: string
+  captured_at: Date
+  received_at: Date
+  /** A clock that nobody can set, and which run of it. */
+  boot_id: string
+  monotonic_ms: number
+  attendance_type: 'IN' | 'OUT' | 'AUTO'
+  flags: Generated<string[]>
+  outcome: 'punched' | 'duplicate' | 'pending'
+  /** Why there is no punch. */
+  reason: string | null
+  decision_id: number | null
+  punch_id: number | null
+  /** Kept until it is decided, sealed with the place's own key. */
+  image_path: string | null
+  state: 'open' | 'entered' | 'dismissed' | null
+  resolved_at: Date | null
+  resolved_by: string | null
+  notes: string | null
 }

@@ -37,7 +37,11 @@ export async function newPairingCode(
  * Exchanges a code for the device's key, once; the device's earlier key is dead.
  * Throws `link_not_valid` for a wrong, used or expired code, and for one of a device that is deactivated.
  */
-export async function exchangeCode(change: Change, code: string, now: Date) {
+export async function exchangeCode(
+  change: Change,
+  { code, signing_key = null }: { code: string; signing_key?: string | null },
+  now: Date,
+) {
   return change(async (trx) => {
     const codeHash = hashToken(lettersOf(code))
     // The device before its code, as whoever revokes or deletes locks them. Of several exchanges at once the first one
@@ -57,6 +61,8 @@ export async function exchangeCode(change: Change, code: string, now: Date) {
       .returning('device_id')
       .executeTakeFirst()
     const key = taken && (await replaceKey(trx, taken.device_id, now))
+    if (key)
+      await trx.updateTable('devices').set({ signing_key }).where('device_id', '=', key.device_id).execute()
     const device =
       key &&
       (await trx

@@ -33,6 +33,8 @@ interface DeviceDeps {
   db: Database
   clock: Clock
   ledger: Ledger
+  /** What kiosks seal to what they keep off line. */
+  sealingKey: string
 }
 
 const tags = ['Devices']
@@ -166,7 +168,7 @@ function registrationRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
   )
 }
 
-function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
+function pairingRoutes(app: App, { db, clock, ledger, sealingKey }: DeviceDeps): void {
   app.post(
     '/devices/:device_id/pair',
     {
@@ -184,7 +186,8 @@ function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
       const createdBy = caller.kind === 'user' ? caller.userId : null
       const change = ledger.by(authorOf(request))
       const { code, expires_at } = await newPairingCode(change, device_id, createdBy, clock.now())
-      const path = `/kiosk?pair=${code}`
+      // Behind a #: a browser sends that to nobody, and no log keeps it.
+      const path = `/kiosk#${code}`
       const qr_svg = await QRCode.toString(`${request.protocol}://${request.host}${path}`, { type: 'svg' })
       reply.header('cache-control', 'no-store')
       return reply.code(201).send({ device_id, code, path, qr_svg, expires_at, expires_in: CODE_S })
@@ -205,12 +208,12 @@ function pairingRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
     },
     async (request, reply) => {
       const { forgive } = await countAttempt(db, undefined, request.ip, clock.now())
-      const paired = await exchangeCode(ledger.by(authorOf(request)), request.body.code, clock.now())
+      const paired = await exchangeCode(ledger.by(authorOf(request)), request.body, clock.now())
       await forgive()
       // From here on the log knows who called.
       request.caller = { kind: 'kiosk', deviceId: paired.device_id }
       reply.header('cache-control', 'no-store')
-      return paired
+      return { ...paired, sealing_key: sealingKey }
     },
   )
 

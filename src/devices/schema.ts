@@ -1,3 +1,4 @@
+import { ECDH } from 'node:crypto'
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { optionalText, rowNumber, text } from '../shared/http.ts'
@@ -174,8 +175,22 @@ export const pairingAnswer = z.object({
   expires_in: z.number().describe('Seconds'),
 })
 
+function isPoint(text: string): boolean {
+  try {
+    ECDH.convertKey(text, 'prime256v1', 'base64url')
+    return /^B[\w-]{86}$/.test(text)
+  } catch {
+    return false
+  }
+}
+
 export const pairingSchema = z.object({
   code: text(32).describe('As the administrator sees it; small letters, spaces and dashes do not matter'),
+  signing_key: z
+    .string()
+    .refine(isPoint, { error: 'must be a point of P-256, uncompressed, in base64url' })
+    .optional()
+    .describe('Public half of the key that the kiosk signs with what it keeps off line'),
 })
 
 export const pairedAnswer = keyAnswer.extend({
@@ -188,6 +203,7 @@ export const pairedAnswer = keyAnswer.extend({
     name: z.string(),
     time_zone: z.string().nullable().describe("null is the server's"),
   }),
+  sealing_key: z.string().describe('A point of P-256: what the kiosk keeps off line is sealed to it'),
 })
 
 export const doneAnswer = z.object({ message: z.string() })

@@ -146,6 +146,7 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/employees/{employee_id}/erasures',
     'GET /api/v1/employees/{employee_id}/data-export',
     'GET /api/v1/attendance/{id}/image',
+    'GET /api/v1/attendance/pending/{id}/image',
     'GET /api/v1/attendance/decisions/{decision_id}/image',
   ],
   'biometrics:write': [
@@ -182,10 +183,13 @@ const asksFor: Record<string, string[]> = {
   'attendance:write': [
     'POST /api/v1/attendance/manual',
     'POST /api/v1/attendance/{id}/correct',
+    'GET /api/v1/attendance/pending',
+    'POST /api/v1/attendance/pending/{id}/resolve',
     'POST /api/v1/attendance/{id}/not-me/resolve',
   ],
   'attendance:check': [
     'POST /api/v1/attendance/check',
+    'POST /api/v1/attendance/sync',
     'POST /api/v1/attendance/upload',
     'POST /api/v1/attendance/batch',
     'POST /api/v1/recognition/liveness/challenge',
@@ -444,6 +448,8 @@ const endsWith: Record<string, number> = {
   'POST /api/v1/auth/setup': 403,
   'POST /api/v1/auth/reset': 403,
   'POST /api/v1/devices/pair': 403,
+  // It could not be read, and so has no picture.
+  'GET /api/v1/attendance/pending/{id}/image': 404,
   // Nothing was begun that could be confirmed.
   'POST /api/v1/auth/totp/confirm': 422,
 }
@@ -553,6 +559,9 @@ describe('what those are answered who may call', () => {
     'GET /api/v1/device-management/network/scan': async () => minutesLater(),
     'POST /api/v1/device-management/network/scan': async () => minutesLater(),
     'GET /api/v1/attendance/export': async () => ({ query: '?from=2025-03-01T00:00:00Z' }),
+    'POST /api/v1/attendance/sync': async () => ({ body: { event: JSON.stringify(kioskEvent()) } }),
+    'GET /api/v1/attendance/pending/{id}/image': async () => ({ path: await waiting() }),
+    'POST /api/v1/attendance/pending/{id}/resolve': async () => ({ path: await waiting() }),
     'POST /api/v1/attendance/manual': async () => ({
       body: { timestamp: new Date(Date.UTC(2025, 1, 1) + 3_600_000 * ++made).toISOString() },
     }),
@@ -567,6 +576,49 @@ describe('what those are answered who may call', () => {
       await company.db.insertInto('disputes').values(dispute).execute()
       return { path }
     },
+  }
+  function kioskEvent(): Made {
+    return {
+      device_id: 'GATE',
+      event_id: randomUUID(),
+      seq: 1,
+      previous_hash: '0'.repeat(64),
+      captured_at: '2025-03-03T00:00:00.000Z',
+      monotonic_ms: 1000,
+      boot_id: randomUUID(),
+      attendance_type: 'IN',
+      frame_ms: [0],
+      payload_sha256: '0'.repeat(64),
+    }
+  }
+  /** Something that a kiosk kept off line and that nobody has decided on. */
+  async function waiting() {
+    const row = await company.db
+      .insertInto('kiosk_events')
+      .values({
+        device_id: 'GATE',
+        event_id: randomUUID(),
+        signing_key: null,
+        seq: 1,
+        hash: '0'.repeat(64),
+        captured_at: new Date(Date.UTC(2025, 0, 15) + 3_600_000 * ++made),
+        received_at: new Date('2025-03-03T00:00:00Z'),
+        boot_id: randomUUID(),
+        monotonic_ms: 1000,
+        attendance_type: 'IN',
+        outcome: 'pending',
+        reason: null,
+        decision_id: null,
+        punch_id: null,
+        image_path: null,
+        state: 'open',
+        resolved_at: null,
+        resolved_by: null,
+        notes: null,
+      })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    return { id: row.id }
   }
   async function minutesLater() {
     company.clock.advance(120_000)

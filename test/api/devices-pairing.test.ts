@@ -57,7 +57,7 @@ describe('a pairing code', () => {
     expect(made.json()).toEqual({
       device_id: 'K1',
       code: expect.stringMatching(/^[A-HJKMNP-Z2-9]{4}-[A-HJKMNP-Z2-9]{4}$/),
-      path: `/kiosk?pair=${made.json().code}`,
+      path: `/kiosk#${made.json().code}`,
       qr_svg: expect.stringMatching(/^<svg /),
       expires_at: '2025-03-03T01:15:00.000Z',
       expires_in: 900,
@@ -71,6 +71,7 @@ describe('a pairing code', () => {
       config_version: 1,
       direction: 'IN',
       site: { id: 1, name: 'Main site', time_zone: null },
+      sealing_key: expect.stringMatching(/^B[\w-]{86}$/),
     })
     expect([made, paired].map(({ headers }) => headers['cache-control'])).toEqual(['no-store', 'no-store'])
     expect(await statusOf(paired.json().device_key)).toBe(200)

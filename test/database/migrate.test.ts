@@ -60,6 +60,7 @@ const names = [
   '0007-ledger',
   '0008-sealed-biometrics',
   '0009-recognition',
+  '0010-kiosk-queue',
 ]
 
 test('the status tells what is applied and when', async () => {

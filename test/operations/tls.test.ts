@@ -372,7 +372,7 @@ describe.skipIf(missing.length > 0)('a kiosk on another host', () => {
     const context = await (await launch(join(folder, 'tls/ca.crt'))).newContext()
     const page = await context.newPage()
     await page.goto(url(server.setupPath))
-    expect(await page.title()).toContain('Make the owner')
+    await page.getByRole('heading', { name: 'Make the owner' }).waitFor()
     // What runs in the page is text: the types here are those of Node.
     expect(await page.evaluate('isSecureContext')).toBe(true)
     const camera =
@@ -388,7 +388,7 @@ describe.skipIf(missing.length > 0)('a kiosk on another host', () => {
     await page.fill('[name=password]', password)
     await page.fill('[name=again]', password)
     await page.click('button')
-    await page.locator('[role=status]', { hasText: 'Done' }).waitFor()
+    await page.waitForURL(url('/admin'))
     const [cookie] = await context.cookies(url('/api/v1/auth/refresh'))
     expect(cookie).toMatchObject({ domain: host, secure: true, httpOnly: true, sameSite: 'Strict' })
     const renewed = await page.evaluate(

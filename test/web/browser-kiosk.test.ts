@@ -1,0 +1,192 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { call } from '../../src/onboarding.ts'
+import {
+  type Company,
+  endServers,
+  foundCompany,
+  type ServerProcess,
+  startServer,
+} from '../support/server-process.ts'
+import { seriousFaults } from './axe.ts'
+import { launchBrowser, openPage } from './browser.ts'
+import { type Scene, writeVideo } from './camera.ts'
+import { openWire, type Wire } from './network.ts'
+
+const PATIENCE_MS = 60_000
+
+let folder: string
+let server: ServerProcess
+let company: Company
+let wire: Wire
+let browser: Browser | undefined
+let kiosks = 0
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rollcall-kiosk-'))
+  // Whoever comes again has punched again: see startServer.
+  server = await startServer({
+    DATA_DIR: folder,
+    UPLOAD_DIR: join(folder, 'uploads'),
+    KEY_DIR: join(folder, 'keys'),
+  })
+  company = await foundCompany(server, { people: ['frontal'], kiosks: 0 })
+  wire = await openWire(server.base)
+}, 300_000)
+afterEach(async () => {
+  await browser?.close()
+  wire.mend()
+})
+afterAll(async () => {
+  await wire?.close()
+  await endServers()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Registers a kiosk and asks for the code that pairs it. */
+async function newKiosk(changes: object = {}): Promise<{ deviceId: string; code: string }> {
+  const deviceId = `DOOR${++kiosks}`
+  const devices = `${server.base}/api/v1/devices`
+  const { program, owner } = company
+  await call('POST', `${devices}/register`, {
+    body: { device_id: deviceId, name: `Cửa ${kiosks}` },
+    headers: program,
+  })
+  if (Object.keys(changes).length > 0)
+    await call('PUT', `${devices}/${deviceId}`, { body: changes, headers: owner })
+  const { code } = await call<{ code: string }>('POST', `${devices}/${deviceId}/pair`, { headers: program })
+  return { deviceId, code }
+}
+
+/** Opens the kiosk's page, paired, in a browser whose camera sees the scenes. */
+async function openKiosk(scenes: Scene[], { locale = 'vi-VN', changes = {} } = {}) {
+  const video = join(folder, `${kiosks}.mjpeg`)
+  await writeVideo(video, scenes)
+  const { deviceId, code } = await newKiosk(changes)
+  browser = await launchBrowser(video)
+  const context = await browser.newContext({ locale, viewport: { width: 820, height: 1180 } })
+  const { page, faults } = await openPage(context)
+  await page.goto(`${wire.base}/pair#${code}`)
+  await page.locator('video').waitFor({ timeout: PATIENCE_MS })
+  return { page, faults, deviceId }
+}
+
+/** The next answer on the screen: what it looks like and what it says. */
+async function nextAnswer(page: Page): Promise<{ look: string | null; text: string }> {
+  const panel = page.locator('[data-look]')
+  await panel.waitFor({ timeout: PATIENCE_MS })
+  return { look: await panel.getAttribute('data-look'), text: (await panel.textContent()) ?? '' }
+}
+
+const left = (page: Page) => page.locator('[data-look]').waitFor({ state: 'detached', timeout: PATIENCE_MS })
+
+async function punchesAt(deviceId: string): Promise<{ employee_id: string; attendance_type: string }[]> {
+  return call('GET', `${server.base}/api/v1/attendance/history/${deviceId}`, { headers: company.owner })
+}
+
+/** How many events wait in the browser's own database. */
+const countQueue = `new Promise((done) => {
+  const opening = indexedDB.open('rollcall')
+  opening.onsuccess = () => {
+    const counting = opening.result.transaction('queue').objectStore('queue').count()
+    counting.onsuccess = () => done(counting.result)
+  }
+})`
+
+const comesAndGoes: Scene[] = [
+  { who: undefined, seconds: 2 },
+  { who: 'frontal', seconds: 5 },
+]
+
+describe('a kiosk', () => {
+  test('is paired by its link, sees who walks up, and punches for them without a touch', async () => {
+    const { page, faults, deviceId } = await openKiosk(comesAndGoes)
+    expect(await page.evaluate('location.hash + location.search')).toBe('')
+    const { look, text } = await nextAnswer(page)
+    expect(look).toBe('good')
+    expect(text).toMatch(/^✓frontal→ VÀO\d\d:\d\d$/)
+    expect(await seriousFaults(page)).toEqual([])
+    await page.getByRole('button', { name: 'Tôi không phải frontal' }).click()
+    await page.getByText('Đã báo cho bộ phận nhân sự').waitFor()
+    await left(page)
+    expect(await seriousFaults(page)).toEqual([])
+    // The first of perhaps several: the video goes on.
+    const first = (await punchesAt(deviceId)).at(-1)
+    expect(first).toMatchObject({ employee_id: 'frontal', attendance_type: 'IN' })
+    expect(faults).toEqual([])
+  }, 180_000)
+
+  test('is paired by a typed code too, says so when it is wrong, and speaks English', async () => {
+    const { code } = await newKiosk()
+    browser = await launchBrowser()
+    const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 390, height: 844 } })
+    const { page } = await openPage(context)
+    await page.goto(`${wire.base}/kiosk`)
+    await page.getByLabel('Pairing code').fill('AAAA-AAAA')
+    await page.getByRole('button', { name: 'Pair' }).click()
+    expect(await page.getByRole('alert').textContent()).toContain('wrong, was used or has expired')
+    expect(await seriousFaults(page)).toEqual([])
+    await page.getByLabel('Pairing code').fill(code.toLowerCase())
+    await page.getByRole('button', { name: 'Pair' }).click()
+    await page.getByText('Look into the camera').waitFor({ timeout: PATIENCE_MS })
+  }, 120_000)
+
+  test('refuses a stranger, in colour, symbol and words', async () => {
+    const { page, faults, deviceId } = await openKiosk([{ who: 'bun', seconds: 5 }], { locale: 'en-GB' })
+    const { look, text } = await nextAnswer(page)
+    expect(look).toBe('bad')
+    expect(text).toMatch(/^✕Not recognised/)
+    expect(await seriousFaults(page)).toEqual([])
+    expect(await punchesAt(deviceId)).toEqual([])
+    expect(faults).toEqual([])
+  }, 120_000)
+
+  test('asks a picture that is held before it to move, and does not let it in', async () => {
+    const scenes: Scene[] = [{ who: 'frontal', seconds: 5 }]
+    const { page, deviceId } = await openKiosk(scenes, { changes: { pad_policy: 'enforce' } })
+    await page.getByText('Nhìn thẳng vào camera', { exact: true }).waitFor({ timeout: PATIENCE_MS })
+    await page
+      .getByText(/Quay đầu sang|Ngẩng đầu lên|Cúi đầu xuống|Nhắm mắt lại/)
+      .first()
+      .waitFor()
+    expect((await nextAnswer(page)).look).toBe('bad')
+    expect(await punchesAt(deviceId)).toEqual([])
+  }, 120_000)
+
+  test('goes on without a network, also after a new start, and sends what it kept exactly once', async () => {
+    const { page, deviceId } = await openKiosk(comesAndGoes)
+    // The worker has kept the page and the detector.
+    const kept = `caches.open('kiosk').then((cache) => cache.keys())
+      .then((requests) => requests.map(({ url }) => url.split('.').at(-1).replace(/^.*kiosk$/, 'page')))`
+    await expect
+      .poll(() => page.evaluate(kept), { timeout: PATIENCE_MS })
+      .toEqual(expect.arrayContaining(['page', 'js', 'css', 'wasm', 'bin']))
+    wire.cut()
+    await page.reload()
+    for (let saved = 1; saved <= 5; saved++) {
+      const { look, text } = await nextAnswer(page)
+      expect([look, text]).toEqual(['saved', expect.stringContaining('Đã lưu')])
+      expect(text).not.toContain('frontal')
+      await left(page)
+      await page.getByText(`${saved} lượt đang chờ gửi`).waitFor()
+    }
+    await page.getByText('Mất kết nối').waitFor()
+    // From now on nobody is seen.
+    await page.evaluate(
+      "document.querySelector('video').srcObject.getTracks().forEach((track) => { track.enabled = false })",
+    )
+    expect(await page.evaluate(countQueue)).toBe(5)
+    const before = (await punchesAt(deviceId)).length
+    wire.mend()
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await page.getByText('đang chờ gửi').waitFor({ state: 'detached', timeout: 2 * PATIENCE_MS })
+    expect((await punchesAt(deviceId)).length - before).toBe(5)
+    const events = await call<unknown[]>('GET', `${server.base}/api/v1/attendance/pending`, {
+      headers: company.owner,
+    })
+    expect(events).toEqual([])
+  }, 400_000)
+})

@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+type Catalogue = { [key: string]: string | Catalogue }
+
+const catalogues = Object.fromEntries(
+  ['vi', 'en'].map((language) => [
+    language,
+    JSON.parse(readFileSync(`web/i18n/${language}.json`, 'utf8')) as Catalogue,
+  ]),
+)
+
+/** `today.title` and its text, for each text. */
+function texts(catalogue: Catalogue, prefix = ''): [string, string][] {
+  return Object.entries(catalogue).flatMap(([key, value]) =>
+    typeof value === 'string' ? [[prefix + key, value]] : texts(value, `${prefix}${key}.`),
+  )
+}
+
+const vietnamese = new Map(texts(catalogues.vi))
+const english = new Map(texts(catalogues.en))
+
+const sources = readdirSync('web', { recursive: true })
+  .map((path) => join('web', String(path)))
+  .filter((path) => /\.tsx?$/.test(path))
+  .map((path) => readFileSync(path, 'utf8'))
+  .join('\n')
+
+describe('the catalogues', () => {
+  test('have the same keys', () => {
+    // Vietnamese has one form for every number.
+    const keys = [...english.keys()].filter((key) => !key.endsWith('_one'))
+    expect(keys.sort()).toEqual([...vietnamese.keys()].sort())
+  })
+
+  test('have the same places to fill in', () => {
+    const places = (text: string) => (text.match(/\{\{\w+\}\}/g) ?? []).sort()
+    const different = [...vietnamese].filter(
+      ([key, text]) => `${places(text)}` !== `${places(english.get(key) ?? '')}`,
+    )
+    expect(different).toEqual([])
+  })
+
+  test('have no text that no page uses', () => {
+    // A key that is put together, `direction.${type}`, uses all that begin so.
+    const beginnings = [...sources.matchAll(/`([\w.]+\.)\$\{/g)].map(([, beginning]) => beginning)
+    // What i18next adds to a key that counts something.
+    const written = (key: string) => key.replace(/_(one|other)$/, '')
+    const unused = [...vietnamese.keys()].filter(
+      (key) => !sources.includes(`'${written(key)}'`) && !beginnings.some((start) => key.startsWith(start)),
+    )
+    expect(unused).toEqual([])
+  })
+
+  test('have every text that a page asks for', () => {
+    const asked = [...sources.matchAll(/\bt\(\s*'([\w.]+)'/g)].map(([, key]) => key)
+    expect(asked.filter((key) => !vietnamese.has(key) && !vietnamese.has(`${key}_other`))).toEqual([])
+    expect(asked.length).toBeGreaterThan(30)
+  })
+
+  test('are whole: no text is empty, and few are the same in both', () => {
+    expect([...vietnamese, ...english].filter(([, text]) => text.trim() === '')).toEqual([])
+    const same = [...vietnamese].filter(([key, text]) => /\p{L}/u.test(text) && english.get(key) === text)
+    expect(same.map(([key]) => key)).toEqual([])
+  })
+})

@@ -1,0 +1,68 @@
+import type { checkedSchema } from '../../src/attendance/schema.ts'
+import type { Answer } from '../shared/api.ts'
+import type { Picture } from './burst.ts'
+import { type Kiosk, sendAs } from './pairing.ts'
+
+export type Checked = Answer<typeof checkedSchema>
+export type Direction = 'IN' | 'OUT' | 'AUTO'
+
+export interface CheckIn {
+  /** Names this check: sent again it is not done again. */
+  eventId: string
+  pictures: Picture[]
+  direction: Direction
+  /** What the pictures answer, where the server asked for it. */
+  challenge?: string
+  /** Who the person says to be. */
+  employeeCode?: string
+}
+
+/** Sends the pictures of a check. Rejects with an ApiError: of the pictures, of the server, or `unreachable`. */
+export async function check(kiosk: Kiosk, checkIn: CheckIn): Promise<Checked> {
+  const { eventId, pictures, direction, challenge, employeeCode } = checkIn
+  const form = new FormData()
+  form.set('device_id', kiosk.deviceId)
+  form.set('attendance_type', direction)
+  if (challenge !== undefined) form.set('challenge', challenge)
+  if (employeeCode !== undefined) form.set('employee_code', employeeCode)
+  for (const { jpeg, atMs } of pictures) {
+    form.append('image', jpeg, 'kiosk.jpg')
+    form.append('frame_ms', String(atMs - pictures[0].atMs))
+  }
+  const headers = { 'idempotency-key': eventId }
+  const response = await sendAs(kiosk, '/attendance/check', {
+    method: 'POST',
+    body: form,
+    headers,
+    signal: AbortSignal.timeout(ANSWER_MS),
+  })
+  return response.json()
+}
+
+/** Whoever waits longer goes to the queue: what the server does not answer in this time is kept and sent again. */
+const ANSWER_MS = 15_000
+
+export type Step = 'turn_left' | 'turn_right' | 'look_up' | 'look_down' | 'blink'
+
+export interface Challenge {
+  challenge: string
+  steps: Step[]
+  expires_in_ms: number
+}
+
+/** What somebody is to do, to show that they are no picture. */
+export async function askForChallenge(kiosk: Kiosk): Promise<Challenge> {
+  const response = await sendAs(kiosk, '/recognition/liveness/challenge', {
+    method: 'POST',
+    body: { device_id: kiosk.deviceId },
+  })
+  return response.json()
+}
+
+/** Says that a punch is not of whoever stands here. */
+export async function disown(kiosk: Kiosk, punchId: number): Promise<void> {
+  await sendAs(kiosk, `/attendance/${punchId}/not-me`, {
+    method: 'POST',
+    body: { device_id: kiosk.deviceId },
+  })
+}
