@@ -306,6 +306,7 @@ const parameterMeanings: Record<string, string> = {
   site_id: 'The number of the site',
   photo_id: 'The number of the photo, as the list of photos tells it',
   template_id: 'The number of the template, as the list of templates tells it',
+  decision_id: 'The number of the decision, as its list or the answer to a check tells it',
   command_id: 'The number of the command, as the heartbeat told it',
   format: 'What the file is written as',
   direction: 'What a punch at the kiosk is when the request does not say',

@@ -19,7 +19,7 @@ export const decisionPath = z.object({ decision_id: rowNumber('a decision') })
 export const decisionQuery = pageQuery.extend({
   device_id: deviceId.optional(),
   employee_id: employeeId.optional().describe('Whom the decision is about'),
-  outcome: outcome.optional(),
+  outcome: outcome.optional().describe('Only decisions that ended so'),
   from: time.optional().describe('Not made before this time'),
   to: time.optional().describe('Made before this time'),
 })

@@ -169,7 +169,9 @@ export const resolvedSchema = z
   })
   .meta({ id: 'DisputeResolved' })
 
-export const disputeQuery = pageQuery.extend({ state: disputeState.optional() })
+export const disputeQuery = pageQuery.extend({
+  state: disputeState.optional().describe('Only those that are open, or that were decided so'),
+})
 
 export type DisputeQuery = z.infer<typeof disputeQuery>
 

@@ -147,7 +147,7 @@ interface GalleryDeps {
  * How far a learned template may lift a person above what their photos say: .05 of confidence. What is learned follows a
  * face that changes slowly, and must not become somebody else's face step by step (docs/ACCURACY.md).
  */
-const LIFT_DECADES = 0.5
+const LIFT_DECADES = 0.25
 /** Candidates that are looked at beyond those asked for. */
 const SPARE = 5
 
