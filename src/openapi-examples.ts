@@ -66,7 +66,6 @@ export const examples: Record<string, object> = {
   'POST /api/v1/recognition/identify': { image: picture, top: 3 },
   'POST /api/v1/recognition/train': { employee_ids: ['EMP_001'] },
   'POST /api/v1/recognition/models/switch': { pack: 'auraface' },
-  'POST /api/v1/recognition/liveness/challenge': { device_id: 'KIOSK_001' },
   'POST /api/v1/attendance/check': { image: picture, ...check },
   'POST /api/v1/attendance/upload': { image: picture, ...check, captured_at: '2025-03-03T08:00:00+07:00' },
   'POST /api/v1/attendance/batch': { images: [picture, picture], ...check },

@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems, text } from '../shared/http.ts'
+import { wholeList } from '../shared/paging.ts'
 import { type ModelSwitch, type SwitchRow, secondsLeft } from './model-switch.ts'
 
 const startSchema = z.object({ pack: text(100).describe('The name of an installed pack') })
@@ -122,7 +123,7 @@ export function modelSwitchRoutes(
         response: { 200: z.array(switchSchema), ...problems },
       },
     },
-    async () => (await modelSwitch.list()).map(answer),
+    async (request, reply) => wholeList(request, reply, (await modelSwitch.list()).map(answer)),
   )
 
   app.post(

@@ -21,6 +21,7 @@ import {
   type TestApp,
   testApp,
 } from '../support/app.ts'
+import { secondPack } from '../support/models.ts'
 import { addressOf, type Operation, readDocument } from '../support/operations.ts'
 
 type Headers = Record<string, string>
@@ -439,6 +440,9 @@ const endsWith: Record<string, number> = {
   // One person is too few to calibrate, and their calibration lowers nothing.
   'POST /api/v1/recognition/calibration': 409,
   'POST /api/v1/recognition/calibration/{id}/accept': 409,
+  'POST /api/v1/recognition/models/switch': 202,
+  // Nobody is embedded yet.
+  'POST /api/v1/recognition/models/switch/confirm': 409,
   // Nobody is let in by a password, a link or a code that is made up.
   'POST /api/v1/auth/login': 401,
   'POST /api/v1/auth/password': 401,
@@ -502,6 +506,18 @@ describe('what those are answered who may call', () => {
       .values({ pack: company.engine.pack.name, people: 10, mean: Buffer.alloc(4), is_sealed: true })
       .returning('id')
       .executeTakeFirstOrThrow()
+  /** A change of the models that has just begun. */
+  const modelSwitch = async () => {
+    await endSwitch()
+    await asOwner('POST', '/recognition/models/switch', { pack: secondPack.name })
+    return {}
+  }
+  const endSwitch = () =>
+    company.db
+      .updateTable('model_switches')
+      .set({ state: 'cancelled', finished_at: company.clock.now() })
+      .where('finished_at', 'is', null)
+      .execute()
   const site = async () => ({ site_id: (await asOwner('POST', '/sites', { name: fresh('Site') })).id })
   const punchOf = async () => ({ id: await recordPunch(company.db, 'ANN', 'GATE') })
   const sessionOf = ({ authorization = '' }: Headers) =>
@@ -523,6 +539,13 @@ describe('what those are answered who may call', () => {
       path: { id: (await asOwner('POST', '/auth/api-keys', { name: 'K', scopes: ['sites:read'] })).id },
     }),
     'POST /api/v1/sites': async () => ({ body: { name: fresh('Site') } }),
+    'POST /api/v1/recognition/models/switch': async () => {
+      await endSwitch()
+      return { body: { pack: secondPack.name } }
+    },
+    'GET /api/v1/recognition/models/switch': modelSwitch,
+    'POST /api/v1/recognition/models/switch/confirm': modelSwitch,
+    'POST /api/v1/recognition/models/switch/cancel': modelSwitch,
     'GET /api/v1/recognition/calibration': async () => ({ path: await calibration() }),
     'POST /api/v1/recognition/calibration/{id}/accept': async () => ({ path: await calibration() }),
     'DELETE /api/v1/recognition/calibration/{id}/accept': async () => ({ path: await calibration() }),
