@@ -469,7 +469,11 @@ describe('how often one may ask', () => {
     ['with wrong tokens', { url: '/api/v1/employees', headers: { authorization: 'Bearer a.b.c' } }, 401],
     ['with wrong keys', { url: '/api/v1/employees', headers: { 'x-api-key': 'guess' } }, 401],
     ['of routes that are not there', { url: '/wp-login.php', headers: nobody }, 404],
-    ['of routes that are not there, with a key', { url: '/wp-admin', headers: { 'x-api-key': 'guess' } }, 404],
+    [
+      'of routes that are not there, with a key',
+      { url: '/wp-admin', headers: { 'x-api-key': 'guess' } },
+      404,
+    ],
     ['of a public route', { url: '/api/v1/auth/setup', headers: nobody }, 200],
     [
       'of a public route, with a key that nobody looks at',

@@ -45,49 +45,14 @@ const today = createRoute({
   path: '/admin',
   component: lazyRouteComponent(() => import('./today-page.tsx'), 'TodayPage'),
 })
-const attendance = createRoute({
-  getParentRoute: () => office,
-  path: '/admin/attendance',
-  component: lazyRouteComponent(() => import('./attendance-page.tsx'), 'AttendancePage'),
-})
-const employees = createRoute({
-  getParentRoute: () => office,
-  path: '/admin/employees',
-  component: lazyRouteComponent(() => import('./employees-page.tsx'), 'EmployeesPage'),
-})
 const devices = createRoute({
   getParentRoute: () => office,
   path: '/admin/devices',
   component: lazyRouteComponent(() => import('./devices-page.tsx'), 'DevicesPage'),
 })
-const recognition = createRoute({
-  getParentRoute: () => office,
-  path: '/admin/recognition',
-  component: lazyRouteComponent(() => import('./recognition-page.tsx'), 'RecognitionPage'),
-})
-const users = createRoute({
-  getParentRoute: () => office,
-  path: '/admin/users',
-  component: lazyRouteComponent(() => import('./users-page.tsx'), 'UsersPage'),
-})
-const audit = createRoute({
-  getParentRoute: () => office,
-  path: '/admin/audit',
-  component: lazyRouteComponent(() => import('./audit-page.tsx'), 'AuditPage'),
-})
-const settings = createRoute({
-  getParentRoute: () => office,
-  path: '/admin/settings',
-  component: lazyRouteComponent(() => import('./settings-page.tsx'), 'SettingsPage'),
-})
 
 export const router = createRouter({
-  routeTree: root.addChildren([
-    signIn,
-    setup,
-    reset,
-    office.addChildren([today, attendance, employees, devices, recognition, users, audit, settings]),
-  ]),
+  routeTree: root.addChildren([signIn, setup, reset, office.addChildren([today, devices])]),
   scrollRestoration: true,
 })
 

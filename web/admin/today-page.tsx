@@ -4,10 +4,11 @@ import { useTranslation } from 'react-i18next'
 import type { todaySchema } from '../../src/attendance/schema.ts'
 import type { deviceSchema } from '../../src/devices/schema.ts'
 import type { Answer } from '../shared/api.ts'
-import { Badge, type Tone } from '../shared/badge.tsx'
+import { Badge } from '../shared/badge.tsx'
 import { clockTime, longDate, number, percent } from '../shared/i18n.ts'
 import { Empty, Failed, Loading } from '../shared/states.tsx'
 import { Table } from '../shared/table.tsx'
+import { DeviceState } from './device-state.tsx'
 import { type Punch, useLivePunches } from './live-punches.ts'
 import { Card, Page } from './page.tsx'
 import { PendingCard } from './pending-card.tsx'
@@ -157,12 +158,6 @@ function Latest({ punches, zone }: { punches: Punch[]; zone: string | undefined 
   )
 }
 
-const tones: Record<Device['state'], [Tone, string]> = {
-  online: ['good', '●'],
-  late: ['warn', '◐'],
-  offline: ['bad', '○'],
-}
-
 function Kiosks() {
   const { t } = useTranslation()
   const devices = useQuery({
@@ -183,11 +178,7 @@ function Kiosks() {
             id: 'state',
             header: t('devices.state'),
             alignRight: true,
-            cell: ({ state }) => (
-              <Badge tone={tones[state][0]} symbol={tones[state][1]}>
-                {t(`deviceState.${state}`)}
-              </Badge>
-            ),
+            cell: ({ state }) => <DeviceState state={state} />,
           },
         ]}
       />
