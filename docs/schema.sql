@@ -90,7 +90,7 @@ CREATE FUNCTION public.only_forget() RETURNS trigger
     AS $$
       BEGIN
         IF to_jsonb(NEW) - 'record' = to_jsonb(OLD) - 'record'
-          AND NEW.record = OLD.record - '{candidates,face,quality}'::text[] THEN RETURN NEW; END IF;
+          AND NEW.record = (OLD.record - '{candidates,face,quality,frames}'::text[]) #- '{liveness,signals}'::text[] THEN RETURN NEW; END IF;
         RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME;
       END $$;
 
@@ -181,7 +181,13 @@ CREATE TABLE public.calibrations (
     cohort text[],
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     is_sealed boolean DEFAULT false NOT NULL,
-    CONSTRAINT calibrations_people_check CHECK ((people > 0))
+    threshold double precision,
+    report jsonb,
+    lowered_by text,
+    lowered_at timestamp with time zone,
+    CONSTRAINT calibrations_check CHECK (((lowered_by IS NULL) = (lowered_at IS NULL))),
+    CONSTRAINT calibrations_people_check CHECK ((people > 0)),
+    CONSTRAINT calibrations_threshold_check CHECK (((threshold >= (0)::double precision) AND (threshold <= (1)::double precision)))
 );
 
 ALTER TABLE public.calibrations ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -284,8 +290,11 @@ CREATE TABLE public.devices (
     clock_skew_ms double precision,
     last_status text,
     app_version text,
+    pad_policy text,
+    signing_key text,
     CONSTRAINT devices_device_id_check CHECK ((((length(device_id) >= 1) AND (length(device_id) <= 64)) AND (device_id !~ '^[0-9]+$'::text))),
-    CONSTRAINT devices_direction_check CHECK ((direction = ANY (ARRAY['IN'::text, 'OUT'::text, 'AUTO'::text])))
+    CONSTRAINT devices_direction_check CHECK ((direction = ANY (ARRAY['IN'::text, 'OUT'::text, 'AUTO'::text]))),
+    CONSTRAINT devices_pad_policy_check CHECK ((pad_policy = ANY (ARRAY['off'::text, 'flag'::text, 'enforce'::text])))
 );
 
 ALTER TABLE public.devices ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -295,6 +304,20 @@ ALTER TABLE public.devices ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.disputes (
+    punch_id integer NOT NULL,
+    device_id text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    resolved_at timestamp with time zone,
+    resolved_by text,
+    actual_employee_id text,
+    correction_id integer,
+    notes text,
+    CONSTRAINT disputes_check CHECK (((state = 'open'::text) = ((resolved_at IS NULL) AND (resolved_by IS NULL)))),
+    CONSTRAINT disputes_state_check CHECK ((state = ANY (ARRAY['open'::text, 'confirmed'::text, 'rejected'::text])))
 );
 
 CREATE TABLE public.employees (
@@ -367,7 +390,13 @@ CREATE TABLE public.face_templates (
     match_count integer DEFAULT 0 NOT NULL,
     last_matched timestamp with time zone,
     avg_match_confidence double precision DEFAULT 0 NOT NULL,
+    active_from timestamp with time zone,
+    is_suspended boolean DEFAULT false NOT NULL,
+    parent_id integer,
+    learned_from integer,
+    sample_id integer,
     CONSTRAINT face_templates_avg_match_confidence_check CHECK (((avg_match_confidence >= (0)::double precision) AND (avg_match_confidence <= (1)::double precision))),
+    CONSTRAINT face_templates_check CHECK (((created_from = 'ATTENDANCE'::text) OR ((learned_from IS NULL) AND (parent_id IS NULL)))),
     CONSTRAINT face_templates_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
     CONSTRAINT face_templates_created_from_check CHECK ((created_from = ANY (ARRAY['ADMIN_UPLOAD'::text, 'ATTENDANCE'::text]))),
     CONSTRAINT face_templates_embedding_vector_check CHECK ((length(embedding_vector) > 0)),
@@ -401,6 +430,45 @@ CREATE TABLE public.instance (
     CONSTRAINT instance_only_one_check CHECK (only_one)
 );
 
+CREATE TABLE public.kiosk_events (
+    id integer NOT NULL,
+    device_id text NOT NULL,
+    event_id uuid NOT NULL,
+    signing_key text,
+    seq integer NOT NULL,
+    hash text NOT NULL,
+    captured_at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    boot_id uuid NOT NULL,
+    monotonic_ms double precision NOT NULL,
+    attendance_type text NOT NULL,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
+    outcome text NOT NULL,
+    reason text,
+    decision_id integer,
+    punch_id integer,
+    image_path text,
+    state text,
+    resolved_at timestamp with time zone,
+    resolved_by text,
+    notes text,
+    CONSTRAINT kiosk_events_attendance_type_check CHECK ((attendance_type = ANY (ARRAY['IN'::text, 'OUT'::text, 'AUTO'::text]))),
+    CONSTRAINT kiosk_events_check CHECK (((outcome = 'pending'::text) <= (state IS NOT NULL))),
+    CONSTRAINT kiosk_events_check1 CHECK (((COALESCE(state, 'open'::text) = 'open'::text) = ((resolved_at IS NULL) AND (resolved_by IS NULL)))),
+    CONSTRAINT kiosk_events_outcome_check CHECK ((outcome = ANY (ARRAY['punched'::text, 'duplicate'::text, 'pending'::text]))),
+    CONSTRAINT kiosk_events_seq_check CHECK ((seq > 0)),
+    CONSTRAINT kiosk_events_state_check CHECK ((state = ANY (ARRAY['open'::text, 'entered'::text, 'dismissed'::text])))
+);
+
+ALTER TABLE public.kiosk_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.kiosk_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.kysely_migration (
     name character varying(255) NOT NULL,
     "timestamp" character varying(255) NOT NULL
@@ -429,11 +497,73 @@ CREATE TABLE public.ledger_head (
     CONSTRAINT ledger_head_only_one_check CHECK (only_one)
 );
 
+CREATE TABLE public.liveness_challenges (
+    nonce_hash text NOT NULL,
+    device_id text NOT NULL,
+    steps jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone
+);
+
 CREATE TABLE public.login_failures (
     key text NOT NULL,
     failures integer NOT NULL,
     last_at timestamp with time zone NOT NULL,
     CONSTRAINT login_failures_failures_check CHECK ((failures > 0))
+);
+
+CREATE TABLE public.look_alikes (
+    id integer NOT NULL,
+    employee_a text NOT NULL,
+    employee_b text NOT NULL,
+    pack text,
+    origin text NOT NULL,
+    confidence double precision,
+    margin double precision NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT look_alikes_check CHECK ((employee_a < employee_b)),
+    CONSTRAINT look_alikes_check1 CHECK (((origin = 'calibration'::text) = (pack IS NOT NULL))),
+    CONSTRAINT look_alikes_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
+    CONSTRAINT look_alikes_margin_check CHECK (((margin >= (0)::double precision) AND (margin <= (1)::double precision))),
+    CONSTRAINT look_alikes_origin_check CHECK ((origin = ANY (ARRAY['calibration'::text, 'dispute'::text])))
+);
+
+ALTER TABLE public.look_alikes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.look_alikes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.model_switches (
+    id integer NOT NULL,
+    from_pack text NOT NULL,
+    to_pack text NOT NULL,
+    state text NOT NULL,
+    total integer DEFAULT 0 NOT NULL,
+    done integer DEFAULT 0 NOT NULL,
+    report jsonb,
+    error text,
+    started_at timestamp with time zone NOT NULL,
+    started_by text NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT model_switches_check CHECK ((from_pack <> to_pack)),
+    CONSTRAINT model_switches_check1 CHECK (((state = ANY (ARRAY['embedding'::text, 'ready'::text])) = (finished_at IS NULL))),
+    CONSTRAINT model_switches_done_check CHECK ((done >= 0)),
+    CONSTRAINT model_switches_state_check CHECK ((state = ANY (ARRAY['embedding'::text, 'ready'::text, 'switched'::text, 'cancelled'::text, 'failed'::text]))),
+    CONSTRAINT model_switches_total_check CHECK ((total >= 0))
+);
+
+ALTER TABLE public.model_switches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.model_switches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.network_logs (
@@ -540,6 +670,7 @@ CREATE TABLE public.sites (
     require_consent boolean DEFAULT true NOT NULL,
     keep_pictures boolean DEFAULT false NOT NULL,
     picture_days integer DEFAULT 30 NOT NULL,
+    pad_model_enough boolean DEFAULT false NOT NULL,
     CONSTRAINT sites_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT sites_picture_days_check CHECK (((picture_days >= 1) AND (picture_days <= 3650)))
 );
@@ -625,6 +756,9 @@ ALTER TABLE ONLY public.devices
 ALTER TABLE ONLY public.devices
     ADD CONSTRAINT devices_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_pkey PRIMARY KEY (punch_id);
+
 ALTER TABLE ONLY public.employees
     ADD CONSTRAINT employees_employee_id_key UNIQUE (employee_id);
 
@@ -649,6 +783,12 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.instance
     ADD CONSTRAINT instance_pkey PRIMARY KEY (only_one);
 
+ALTER TABLE ONLY public.kiosk_events
+    ADD CONSTRAINT kiosk_events_device_id_event_id_key UNIQUE (device_id, event_id);
+
+ALTER TABLE ONLY public.kiosk_events
+    ADD CONSTRAINT kiosk_events_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.kysely_migration_lock
     ADD CONSTRAINT kysely_migration_lock_pkey PRIMARY KEY (id);
 
@@ -664,8 +804,17 @@ ALTER TABLE ONLY public.ledger
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (seq);
 
+ALTER TABLE ONLY public.liveness_challenges
+    ADD CONSTRAINT liveness_challenges_pkey PRIMARY KEY (nonce_hash);
+
 ALTER TABLE ONLY public.login_failures
     ADD CONSTRAINT login_failures_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.look_alikes
+    ADD CONSTRAINT look_alikes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.model_switches
+    ADD CONSTRAINT model_switches_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.network_logs
     ADD CONSTRAINT network_logs_pkey PRIMARY KEY (id);
@@ -728,9 +877,11 @@ CREATE INDEX decisions_created_at ON public.decisions USING btree (created_at);
 
 CREATE INDEX decisions_employee ON public.decisions USING btree (employee_id, created_at);
 
-CREATE INDEX decisions_to_forget ON public.decisions USING btree (created_at) WHERE (record ?| '{candidates,face,quality}'::text[]);
+CREATE INDEX decisions_to_forget ON public.decisions USING btree (created_at) WHERE ((record ?| '{candidates,face,quality,frames}'::text[]) OR ((record #> '{liveness,signals}'::text[]) IS NOT NULL));
 
 CREATE INDEX device_commands_device ON public.device_commands USING btree (device_id, id DESC);
+
+CREATE INDEX disputes_open ON public.disputes USING btree (created_at) WHERE (state = 'open'::text);
 
 CREATE INDEX employees_department ON public.employees USING btree (department);
 
@@ -740,7 +891,31 @@ CREATE INDEX erasures_employee ON public.erasures USING btree (employee_id);
 
 CREATE INDEX erasures_key ON public.erasures USING btree (key_id);
 
+CREATE INDEX face_templates_learned_from ON public.face_templates USING btree (learned_from) WHERE (learned_from IS NOT NULL);
+
+CREATE INDEX face_templates_parent ON public.face_templates USING btree (parent_id) WHERE (parent_id IS NOT NULL);
+
+CREATE INDEX face_templates_sample ON public.face_templates USING btree (sample_id) WHERE (sample_id IS NOT NULL);
+
 CREATE INDEX idempotency_keys_created_at ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX kiosk_events_decision ON public.kiosk_events USING btree (decision_id) WHERE (decision_id IS NOT NULL);
+
+CREATE INDEX kiosk_events_last ON public.kiosk_events USING btree (device_id, id);
+
+CREATE INDEX kiosk_events_open ON public.kiosk_events USING btree (id) WHERE (state = 'open'::text);
+
+CREATE INDEX kiosk_events_punch ON public.kiosk_events USING btree (punch_id) WHERE (punch_id IS NOT NULL);
+
+CREATE INDEX liveness_challenges_device ON public.liveness_challenges USING btree (device_id);
+
+CREATE INDEX liveness_challenges_expires ON public.liveness_challenges USING btree (expires_at);
+
+CREATE INDEX look_alikes_b ON public.look_alikes USING btree (employee_b);
+
+CREATE UNIQUE INDEX look_alikes_pair ON public.look_alikes USING btree (employee_a, employee_b, COALESCE(pack, ''::text));
+
+CREATE UNIQUE INDEX model_switches_open ON public.model_switches USING btree ((true)) WHERE (finished_at IS NULL);
 
 CREATE INDEX network_logs_device ON public.network_logs USING btree (device_id, created_at DESC);
 
@@ -756,17 +931,23 @@ CREATE TRIGGER attendance_is_final BEFORE UPDATE ON public.attendance FOR EACH R
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{last_used_at}', '{key_hash}');
 
-CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.calibrations FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{}', '{mean,cohort}');
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.calibrations FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{}', '{mean,cohort,report}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.consents FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{}', '{}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.devices FOR EACH ROW EXECUTE FUNCTION public.audit_change('device_id', '{version,last_heartbeat,clock_skew_ms,last_status,app_version}', '{key_hash,next_key_hash}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.disputes FOR EACH ROW EXECUTE FUNCTION public.audit_change('punch_id', '{}', '{actual_employee_id,notes}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.employees FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{version,updated_at}', '{}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.erasures FOR EACH ROW EXECUTE FUNCTION public.audit_change('key_id', '{}', '{}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE OF employee_id, image_id, pack, filename, file_path, embedding_vector, quality_score ON public.face_templates FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{updated_at,match_count,last_matched,avg_match_confidence}', '{embedding_vector}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.kiosk_events FOR EACH ROW EXECUTE FUNCTION public.audit_change('device_id', '{image_path}', '{}');
+
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.model_switches FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{total,done,report}', '{}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.pairing_codes FOR EACH ROW EXECUTE FUNCTION public.audit_change('device_id', '{}', '{code_hash}');
 
@@ -816,14 +997,53 @@ ALTER TABLE ONLY public.device_commands
 ALTER TABLE ONLY public.devices
     ADD CONSTRAINT devices_site_id_fkey FOREIGN KEY (site_id) REFERENCES public.sites(id);
 
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_actual_employee_id_fkey FOREIGN KEY (actual_employee_id) REFERENCES public.employees(employee_id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_correction_id_fkey FOREIGN KEY (correction_id) REFERENCES public.attendance(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id);
+
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_punch_id_fkey FOREIGN KEY (punch_id) REFERENCES public.attendance(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.employees
     ADD CONSTRAINT employees_site_id_fkey FOREIGN KEY (site_id) REFERENCES public.sites(id);
 
 ALTER TABLE ONLY public.face_templates
     ADD CONSTRAINT face_templates_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.face_templates
+    ADD CONSTRAINT face_templates_learned_from_fkey FOREIGN KEY (learned_from) REFERENCES public.attendance(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.face_templates
+    ADD CONSTRAINT face_templates_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.face_templates(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.face_templates
+    ADD CONSTRAINT face_templates_sample_id_fkey FOREIGN KEY (sample_id) REFERENCES public.samples(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.kiosk_events
+    ADD CONSTRAINT kiosk_events_decision_id_fkey FOREIGN KEY (decision_id) REFERENCES public.decisions(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.kiosk_events
+    ADD CONSTRAINT kiosk_events_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id);
+
+ALTER TABLE ONLY public.kiosk_events
+    ADD CONSTRAINT kiosk_events_punch_id_fkey FOREIGN KEY (punch_id) REFERENCES public.attendance(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.liveness_challenges
+    ADD CONSTRAINT liveness_challenges_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.look_alikes
+    ADD CONSTRAINT look_alikes_employee_a_fkey FOREIGN KEY (employee_a) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.look_alikes
+    ADD CONSTRAINT look_alikes_employee_b_fkey FOREIGN KEY (employee_b) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.one_time_links
     ADD CONSTRAINT one_time_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

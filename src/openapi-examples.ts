@@ -64,6 +64,7 @@ export const examples: Record<string, object> = {
   'POST /api/v1/recognition/process': { image: picture, employee_id: 'EMP_001' },
   'POST /api/v1/recognition/verify': { image: picture, employee_id: 'EMP_001' },
   'POST /api/v1/recognition/identify': { image: picture, top: 3 },
+  'POST /api/v1/recognition/liveness/challenge': { device_id: 'KIOSK_001' },
   'POST /api/v1/recognition/train': { employee_ids: ['EMP_001'] },
   'POST /api/v1/recognition/models/switch': { pack: 'auraface' },
   'POST /api/v1/attendance/check': { image: picture, ...check },
