@@ -96,16 +96,17 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   if (kiosk.remembered) return replayed(kiosk.remembered, request)
   if (capturedAt) requireRecent(capturedAt, now)
   try {
-    const steps =
-      request.challenge === undefined
-        ? undefined
-        : await takeChallenge(db, request.deviceId, request.challenge, now)
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
-    const { looked, jpeg } = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
+    const { looked, steps, jpeg } = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
+      // Not before there is a place: who is told to come back comes with the same challenge.
+      const steps =
+        request.challenge === undefined
+          ? undefined
+          : await takeChallenge(db, request.deviceId, request.challenge, now)
       const looked = await lookAt(deps.engine, request.images, request.frameMs, steps !== undefined)
       const shown = request.images[looked.embedded[0]?.frame ?? 0]
       const jpeg = kiosk.keepPictures ? await toKeptJpeg(shown) : undefined
-      return { looked, jpeg }
+      return { looked, steps, jpeg }
     })
     return await decideAndStore(deps, request, { looked, steps, jpeg, kiosk, now })
   } catch (error) {
@@ -196,7 +197,9 @@ async function decideAndStore(
   const picture = jpeg && (await keepPicture(deps, jpeg, shown))
   try {
     const ending = await decideInTurn()
-    if (picture !== undefined && 'replayed' in ending && ending.replayed) await deps.photos.remove([picture])
+    const unused =
+      'replayed' in ending && (ending.replayed || (shown !== undefined && !ending.answer.recognized))
+    if (picture !== undefined && unused) await deps.photos.remove([picture])
     if (ending instanceof AppError) throw ending
     learnFrom(deps, request, looked, ending)
     return ending
@@ -225,9 +228,11 @@ async function decideAndStore(
         ? decide({ ...evidence, requested, candidateIsActive: person !== undefined, lastPunch: last }, rules)
         : first
       const refusal = refusalOf(decision, looked)
+      // Sealed with the key of somebody who was deactivated meanwhile, it would be nobody's to open.
+      const kept = shown === undefined || person ? picture : undefined
       const conclusion = {
         ...{ looked, votes, pad, found, best, rules, decision, refusal, last },
-        ...{ requested, timeZone, at, now, picture },
+        ...{ requested, timeZone, at, now, picture: kept },
       }
       if (refusal) return storeRefusal(trx, deps, request, refusal, conclusion)
       const answer = await store(trx, deps, request, conclusion)

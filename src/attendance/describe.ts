@@ -1,4 +1,5 @@
 import type { FaceEngine } from '../face/engine.ts'
+import { findPack } from '../face/packs/catalogue.ts'
 import { digestOf } from '../face/packs/digest.ts'
 import type { Candidate, Gallery, Identification } from '../gallery/gallery.ts'
 import { MARGIN } from '../gallery/look-alikes.ts'
@@ -45,7 +46,8 @@ export function describe(
 ): DecisionRecord {
   const { looked, found, pad, rules, decision, refusal, requested, now } = conclusion
   const face = bestFace(looked)
-  const { pack } = deps.engine
+  // The one that looked, which may not be in use any more.
+  const pack = (face && findPack(face.pack)) ?? deps.engine.pack
   return {
     rule: decision.rule,
     requested,

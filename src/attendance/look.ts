@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FaceEngine } from '../face/engine.ts'
 import type { TimedLook } from '../face/pad/burst.ts'
-import type { Face, Frame, Stage } from '../face/pipeline.ts'
+import type { EmbeddedFace, Face, Frame, Stage } from '../face/pipeline.ts'
 import { MIN_COMPARED_QUALITY } from '../gallery/faults.ts'
 
 /** What the pictures of one check show, in the order in which they were taken. */
@@ -10,28 +10,28 @@ export interface Looked {
   /** When each picture was taken, in milliseconds since the first. */
   atMs: number[]
   sha256: string[]
-  /** The faces that were embedded, best quality first, each with the place of its frame. */
-  embedded: { frame: number; face: Face }[]
+  /** The faces that were embedded, best quality first. */
+  embedded: EmbeddedFace[]
   timings: Record<Stage, number>
 }
 
 /** How long after one another pictures were taken of which the client does not say it. */
 const FRAME_MS = 100
 
-/** Has the engine look at the pictures of a check; with `spread` it embeds a face of each third of them. */
+/** Has the engine look at the pictures of a check; with `throughout` every face is embedded. */
 export async function lookAt(
   engine: FaceEngine,
   pictures: readonly Uint8Array[],
   frameMs: readonly number[] | undefined,
-  spread: boolean,
+  throughout: boolean,
 ): Promise<Looked> {
   const taken = {
     atMs: pictures.map((_, index) => frameMs?.[index] ?? index * FRAME_MS),
     sha256: pictures.map((picture) => createHash('sha256').update(picture).digest('hex')),
   }
-  if (pictures.length > 1) return { ...taken, ...(await engine.analyseFrames(pictures, spread)) }
+  if (pictures.length > 1) return { ...taken, ...(await engine.analyseFrames(pictures, throughout)) }
   const { timings, ...frame } = await engine.analyse(pictures[0])
-  const embedded = frame.kind === 'face' ? [{ frame: 0, face: frame.face }] : []
+  const embedded = frame.kind === 'face' ? [{ frame: 0, face: frame.face, votes: true }] : []
   return { ...taken, frames: [frame], embedded, timings }
 }
 
@@ -40,17 +40,21 @@ export function bestFace({ embedded }: Looked): Face | undefined {
   return embedded[0]?.face
 }
 
-/** What the check is taken to show: one face where any picture shows one, else why there is none to compare. */
+/**
+ * What the check is taken to show: one face where pictures show one, unless more of them show several; else why there is
+ * none to compare.
+ */
 export function kindOf({ frames }: Looked): Frame['kind'] {
-  const kinds = frames.map(({ kind }) => kind)
-  if (kinds.includes('face')) return 'face'
-  return kinds.includes('several_faces') ? 'several_faces' : 'no_face'
+  const count = (kind: Frame['kind']) => frames.filter((frame) => frame.kind === kind).length
+  const [faces, several] = [count('face'), count('several_faces')]
+  if (several > faces) return 'several_faces'
+  return faces > 0 ? 'face' : 'no_face'
 }
 
-/** Who votes: the embedded faces that are good enough to be compared, weighted by their quality. */
+/** Who votes: the best embedded faces, if they are good enough to be compared, weighted by their quality. */
 export function votesOf({ embedded }: Looked) {
   return embedded
-    .filter(({ face }) => face.quality.score >= MIN_COMPARED_QUALITY)
+    .filter(({ face, votes }) => votes && face.quality.score >= MIN_COMPARED_QUALITY)
     .map(({ frame, face }) => ({
       frame,
       vote: { pack: face.pack, vector: face.vector, weight: face.quality.score },

@@ -311,7 +311,9 @@ export async function deleteDevice(
 
 const isReferredTo = sql<boolean>`(
   EXISTS (SELECT FROM attendance WHERE attendance.device_id = devices.device_id)
-  OR EXISTS (SELECT FROM decisions WHERE decisions.device_id = devices.device_id))`
+  OR EXISTS (SELECT FROM decisions WHERE decisions.device_id = devices.device_id)
+  OR EXISTS (SELECT FROM disputes WHERE disputes.device_id = devices.device_id)
+  OR EXISTS (SELECT FROM kiosk_events WHERE kiosk_events.device_id = devices.device_id))`
 
 /** What it had to do and whatever opened a door for it ends with it: it may be registered again, as another machine. */
 async function deactivate(trx: DatabaseTransaction, id: number, deviceId: string): Promise<void> {

@@ -325,10 +325,22 @@ export async function purgeEmployee(
       .execute()
     await sql`UPDATE calibrations SET cohort = array_remove(cohort, ${employeeId})
       WHERE ${employeeId} = any(cohort)`.execute(trx)
+    await forgetInSwitches(trx, employeeId)
     const { punches, decisions } = await deletePunches(trx, employeeId)
     await trx.deleteFrom('employees').where('employee_id', '=', employeeId).execute()
     return { outcome: 'purged', ...erased, punches, decisions }
   })
+}
+
+/** Whom a change of the models named as skipped or no longer recognisable. */
+async function forgetInSwitches(trx: DatabaseTransaction, employeeId: string): Promise<void> {
+  for (const list of ['skipped', 'unrecognisable'])
+    await sql`UPDATE model_switches SET report = jsonb_set(report, ARRAY[${list}], (
+        SELECT coalesce(jsonb_agg(entry), '[]') FROM jsonb_array_elements(report -> ${list}) AS entry
+        WHERE entry ->> 'employee_id' <> ${employeeId}))
+      WHERE report -> ${list} @> jsonb_build_array(jsonb_build_object('employee_id', ${employeeId}::text))`.execute(
+      trx,
+    )
 }
 
 async function theirPunches(trx: DatabaseTransaction, employeeId: string): Promise<number[]> {

@@ -12,7 +12,7 @@ import type { Analysis, Burst, Choice } from './pipeline.ts'
 /** What a worker is asked. */
 export type Job =
   | { kind: 'picture'; bytes: Uint8Array; choice: Choice }
-  | { kind: 'frames'; pictures: readonly Uint8Array[]; spread: boolean }
+  | { kind: 'frames'; pictures: readonly Uint8Array[]; throughout: boolean }
 
 export type Task = Job & { id: number }
 
@@ -62,7 +62,8 @@ export async function startEnginePool(
   const work = counted(
     {
       analyse: (bytes, choice) => ask({ kind: 'picture', bytes, choice }) as Promise<Analysis>,
-      analyseFrames: (pictures, spread) => ask({ kind: 'frames', pictures, spread }) as Promise<Burst>,
+      analyseFrames: (pictures, throughout) =>
+        ask({ kind: 'frames', pictures, throughout }) as Promise<Burst>,
     },
     clock,
   )

@@ -16,7 +16,7 @@ const tell = (answer: Answer) => parentPort?.postMessage(answer)
 const work = (job: Job) =>
   job.kind === 'picture'
     ? analysePicture(pack, networks, job.bytes, job.choice)
-    : analyseFrames(pack, networks, job.pictures, job.spread)
+    : analyseFrames(pack, networks, job.pictures, job.throughout)
 
 parentPort?.on('message', async ({ id, ...job }: Task) => {
   try {

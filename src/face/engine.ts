@@ -33,7 +33,7 @@ export interface FaceEngine {
    * Looks at the 1 to MAX_FRAMES pictures of one check, in the order in which they were taken; see `analyseFrames` in
    * pipeline.ts. Rejects with an AppError when a picture or a network fails.
    */
-  analyseFrames(pictures: readonly Uint8Array[], spread?: boolean): Promise<Burst>
+  analyseFrames(pictures: readonly Uint8Array[], throughout?: boolean): Promise<Burst>
   /** False from the failure of a network until one works again. */
   ready(): boolean
   /** Whether all networks work at this moment: has them find and embed a face in a picture of ours. Not counted as work. */
@@ -68,7 +68,7 @@ export async function startEngine({
     ...counted(
       {
         analyse: (bytes, choice) => analysePicture(pack, networks, bytes, choice),
-        analyseFrames: (pictures, spread) => analyseFrames(pack, networks, pictures, spread),
+        analyseFrames: (pictures, throughout) => analyseFrames(pack, networks, pictures, throughout),
       },
       clock,
     ),
@@ -81,7 +81,7 @@ export async function startEngine({
 /** What an engine is asked, without the counting. */
 export interface Work {
   analyse(bytes: Uint8Array, choice: Choice): Promise<Analysis>
-  analyseFrames(pictures: readonly Uint8Array[], spread: boolean): Promise<Burst>
+  analyseFrames(pictures: readonly Uint8Array[], throughout: boolean): Promise<Burst>
 }
 
 /**
@@ -110,8 +110,8 @@ export function counted({ analyse, analyseFrames }: Work, clock: Clock) {
 
   return {
     analyse: (bytes: Uint8Array, choice: Choice = 'only') => count(() => analyse(bytes, choice)),
-    analyseFrames: (pictures: readonly Uint8Array[], spread = false) =>
-      count(() => analyseFrames(pictures, spread)),
+    analyseFrames: (pictures: readonly Uint8Array[], throughout = false) =>
+      count(() => analyseFrames(pictures, throughout)),
     async works(): Promise<boolean> {
       try {
         const { kind } = await analyse(await testPicture(), 'only')

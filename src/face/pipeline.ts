@@ -57,18 +57,26 @@ export type Frame = Seen &
 /** What several pictures show, in the order in which they were taken. */
 export interface Burst {
   frames: Frame[]
-  /** The faces that were embedded, best quality first, each with the place of its frame. */
-  embedded: { frame: number; face: Face }[]
+  /** The faces that were embedded, best quality first. */
+  embedded: EmbeddedFace[]
   /** Wall time of each stage in milliseconds, over all frames. */
   timings: Record<Stage, number>
+}
+
+export interface EmbeddedFace {
+  /** The place of its frame. */
+  frame: number
+  face: Face
+  /** Whether it is among the best, which say who it is; the others show that it is the same face that moves. */
+  votes: boolean
 }
 
 export type Stage = 'decode' | 'detect' | 'mesh' | 'quality' | 'pad' | 'embed'
 
 /** More pictures of one check are refused. */
 export const MAX_FRAMES = 12
-/** Embedding more of them costs time and brings nothing. */
-const EMBEDDED_FRAMES = 3
+/** More votes cost time and bring nothing. */
+const VOTING_FRAMES = 3
 
 /** A face whose side is at least this share of the largest one's may as well be the person meant. */
 const RIVAL_SHARE = 0.6
@@ -96,41 +104,43 @@ export async function analysePicture(
 }
 
 /**
- * Looks at 1 to MAX_FRAMES pictures of one check: every one is measured, the three best are embedded; with `spread` the
- * best of the first, the middle and the last third, so that an identity is seen throughout.
+ * Looks at 1 to MAX_FRAMES pictures of one check: every one is measured, the three best are embedded and say who it is.
+ * With `throughout` every face is embedded, because whoever is recognised must be the one who moves; those that say who it
+ * is are the best of the first, the middle and the last third then.
  * Rejects as `analysePicture` does, whichever picture it is.
  */
 export async function analyseFrames(
   pack: Pack,
   networks: Networks,
   pictures: readonly Uint8Array[],
-  spread: boolean,
+  throughout: boolean,
 ): Promise<Burst> {
   if (pictures.length < 1 || pictures.length > MAX_FRAMES)
     throw new RangeError(`a check has 1 to ${MAX_FRAMES} pictures, not ${pictures.length}`)
   const { timings, timed } = stopwatch()
   const frames: Frame[] = []
   // Decoded pictures are large: only those that may still be embedded are held.
-  const best: { frame: number; look: Look; picture: Picture }[] = []
-  const thirdOf = (frame: number) => Math.floor((frame * EMBEDDED_FRAMES) / pictures.length)
+  let held: { frame: number; look: Look; picture: Picture }[] = []
   for (const [index, bytes] of pictures.entries()) {
     const { frame, picture } = await lookAt(pack, networks, bytes, 'only', timed)
     frames.push(frame)
     if (frame.kind !== 'face') continue
-    best.push({ frame: index, look: frame.face, picture })
-    best.sort((one, other) => other.look.quality.score - one.look.quality.score)
-    if (spread) {
-      const ofThird = best.filter((one) => thirdOf(one.frame) === thirdOf(index))
-      for (const worse of ofThird.slice(1)) best.splice(best.indexOf(worse), 1)
-    } else best.splice(EMBEDDED_FRAMES)
+    held.push({ frame: index, look: frame.face, picture })
+    held.sort((one, other) => other.look.quality.score - one.look.quality.score)
+    if (!throughout) held = held.slice(0, VOTING_FRAMES)
   }
-  const embedded = []
-  for (const { frame, look, picture } of best) {
+  const embedded: EmbeddedFace[] = []
+  for (const { frame, look, picture } of held) {
     const vector = await timed('embed', () => embed(pack, networks.embedders, picture, look))
-    embedded.push({ frame, face: { ...look, pack: pack.name, vector } })
+    const third = thirdOf(frame, pictures.length)
+    const votes = !throughout || embedded.every((better) => thirdOf(better.frame, pictures.length) !== third)
+    embedded.push({ frame, face: { ...look, pack: pack.name, vector }, votes })
   }
   return { frames, embedded, timings }
 }
+
+/** Which third of so many frames one is in, 0 to 2. */
+export const thirdOf = (frame: number, frames: number) => Math.floor((frame * VOTING_FRAMES) / frames)
 
 type Timed = <T>(stage: Stage, work: () => Promise<T> | T) => Promise<T>
 

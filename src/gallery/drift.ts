@@ -66,8 +66,10 @@ export async function guardAround(deps: Omit<DriftDeps, 'change'>, change: Chang
     const { templates } = await activeTemplates(deps, engine.pack.name, { employeeId })
     const own = templates.find(({ slot }) => slot === ADMIN_SLOT)
     if (!own) return
-    const { candidates, threshold } = gallery.identify([voteOf(deps, own.vector)], NEAREST)
-    const around = candidates.filter(({ confidence }) => confidence >= threshold)
+    const { threshold } = gallery.limits
+    const around = gallery
+      .nearest(voteOf(deps, own.vector), NEAREST)
+      .filter(({ confidence }) => confidence >= threshold)
     const people = new Set([employeeId, ...around.map((other) => other.employeeId)])
     await guardTemplates({ ...deps, change }, [...people])
   } catch (error) {

@@ -104,6 +104,8 @@ export interface Gallery {
   verify(vote: Vote, employeeId: string): Candidate | undefined
   /** Each active template of a person by itself, in the order of their slots. */
   templatesOf(vote: Vote, employeeId: string): Candidate[]
+  /** The people whom a face resembles most by any of their templates, however far that lifts them: for the drift guard. */
+  nearest(vote: Vote, top: number): Candidate[]
   /** How sure a pack is that two vectors that it made are of one person, on the scale of `confidence`. */
   likeness(pack: string, one: Float32Array, other: Float32Array): number
   /** Reads one person's templates again. Awaited after every commit that changes them. */
@@ -499,6 +501,14 @@ export async function openGallery(deps: GalleryDeps): Promise<Gallery> {
     templatesOf(vote, employeeId) {
       const current = state
       return eachTemplate(current, fusedOf(current, vote), employeeId)
+    },
+    nearest(vote, top) {
+      const current = state
+      const fused = fusedOf(current, vote)
+      const found = current.matrix.people === 0 ? [] : current.matrix.search(probeRow(fused), top)
+      return found.map(({ key, templateIndex, score }) =>
+        candidate(current, fused, key, templateIndex, score),
+      )
     },
     likeness(of, one, other) {
       const current = state

@@ -90,6 +90,7 @@ export function useModels(first: Models, log: Logger): ModelsInUse {
       identify: (votes, top) => galleryOf(votes[0]?.pack).identify(votes, top),
       verify: (vote, employeeId) => galleryOf(vote.pack).verify(vote, employeeId),
       templatesOf: (vote, employeeId) => galleryOf(vote.pack).templatesOf(vote, employeeId),
+      nearest: (vote, top) => galleryOf(vote.pack).nearest(vote, top),
       likeness: (pack, one, other) => galleryOf(pack).likeness(pack, one, other),
       refresh: (employeeId) => everywhere((gallery) => gallery.refresh(employeeId)),
       reload: () => everywhere((gallery) => gallery.reload()),

@@ -178,7 +178,7 @@ describe('a check of somebody enrolled', () => {
       extrapolated: true,
       raw_score: expect.closeTo(0.98, 0.1),
       score: expect.closeTo(0.98, 0.1),
-      minus_log10_fmr: expect.closeTo(8, 2),
+      minus_log10_fmr: expect.closeTo(8.5, 0),
       confidence: body.confidence,
       margin: null,
       look_alike: false,

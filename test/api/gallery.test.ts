@@ -392,6 +392,11 @@ describe('reading', () => {
         avg_match_confidence: 0,
         created_at: '2025-03-03T01:00:00.000Z',
         updated_at: '2025-03-03T01:00:00.000Z',
+        active_from: null,
+        is_suspended: false,
+        parent_id: null,
+        learned_from: null,
+        photo_id: null,
       },
     ])
     expect(answer.body).not.toMatch(/embedding|vector|file_path/)

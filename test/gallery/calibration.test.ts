@@ -9,7 +9,7 @@ import { fuse } from '../../src/face/embed.ts'
 import { cohortMean, normaliseScore } from '../../src/face/normalise.ts'
 import { humanV1 as pack } from '../../src/face/packs/human-v1.ts'
 import type { Pack } from '../../src/face/packs/pack.ts'
-import { confidenceOf } from '../../src/face/score-table.ts'
+import { confidenceOf, minusLog10Fmr, scoreAt } from '../../src/face/score-table.ts'
 import {
   CALIBRATION_KEY,
   calibrationContext,
@@ -183,6 +183,7 @@ function bruteForce(
         .filter((member) => member !== employeeId && fused.has(member))
         .map((member) => dot(vector, fused.get(member)![0])),
     )
+  const table = cohort ? pack.measured.normalised : pack.measured.raw
   return [...fused]
     .map(([employeeId, vectors]) => {
       const scores = vectors.map((vector) => {
@@ -191,7 +192,9 @@ function bruteForce(
           ? normaliseScore(raw, withOthers(query, employeeId), withOthers(vector, employeeId))
           : raw
       })
-      return { employeeId, score: Math.max(...scores) }
+      // A learned template lifts by a quarter of a decade at most.
+      const most = scoreAt(table, minusLog10Fmr(table, scores[0]) + 0.25)
+      return { employeeId, score: Math.max(scores[0], Math.min(most, Math.max(...scores))) }
     })
     .sort((one, other) => other.score - one.score)
 }

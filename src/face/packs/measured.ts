@@ -24,9 +24,20 @@ export function measuredOf(pack: Pack, modelPath?: string): Measured | undefined
   if (modelPath === undefined) return undefined
   const path = measuredPath(pack.name, modelPath)
   if (!existsSync(path)) return undefined
-  const file = JSON.parse(readFileSync(path, 'utf8')) as MeasuredFile
+  const file = readMeasured(path)
+  if (!file) return undefined
   const same = Object.entries(pack.files).every(([name, { sha256 }]) => file.files[name] === sha256)
   return same && file.pack === pack.name ? file.measured : undefined
+}
+
+/** Undefined for a file that is damaged: it says nothing, as if nobody had measured. */
+function readMeasured(path: string): MeasuredFile | undefined {
+  try {
+    const file = JSON.parse(readFileSync(path, 'utf8')) as Partial<MeasuredFile>
+    return file.files && file.measured?.raw && file.measured.normalised ? (file as MeasuredFile) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** What a pack as an engine has it carries. Throws where nobody has measured what its scores mean. */

@@ -31,6 +31,8 @@ const MIN_MOVEMENT = 0.0005
  * bona fide: a video on a screen moves like a head, and a head that is held still moves like a print.
  */
 export function passivePad(frames: readonly TimedLook[]): PassiveVerdict {
+  if (new Set(frames.map(({ sha256 }) => sha256)).size < frames.length)
+    return { state: 'attack', reason: 'the same picture came twice', scores: { frames: frames.length } }
   if (frames.length < MIN_BURST_FRAMES)
     return {
       state: 'unavailable',
@@ -47,8 +49,6 @@ export function passivePad(frames: readonly TimedLook[]): PassiveVerdict {
     movement: smallestMovement(meshes),
   }
   const attack = (reason: string) => ({ state: 'attack' as const, reason, scores })
-  if (new Set(frames.map(({ sha256 }) => sha256)).size < frames.length)
-    return attack('the same picture came twice')
   if (scores.movement < MIN_MOVEMENT) return attack('two pictures show the very same face, to a hair')
   if (flat.shapeChange >= MIN_SHAPE_CHANGE && flat.flatness > MIN_PLANE_FLATNESS)
     return attack('the face turned as something flat does')

@@ -70,7 +70,8 @@ export function judgeChallenge(steps: readonly Action[], frames: readonly TimedL
   const shown = stepsShown(motion)
   if (!fulfils(shown, steps))
     return undecided(`asked for ${steps.join(', ')}; seen: ${shown.join(', ') || 'nothing'}`, scores)
-  if (scores.shapeChange < MIN_SHAPE_CHANGE || scores.flatness > MAX_HEAD_FLATNESS)
+  // Said so that what is no number passes nothing.
+  if (!(scores.shapeChange >= MIN_SHAPE_CHANGE && scores.flatness <= MAX_HEAD_FLATNESS))
     return undecided('the turns do not show that the face has depth', scores)
   return { state: 'bona_fide', reason: 'the steps were done in order by a face with depth', scores }
 }
