@@ -11,7 +11,6 @@ import { groupPhoto, portrait } from '../face/portraits.ts'
 import { enrol, form, registerKiosk, rowCounts, type TestApp, testApp } from '../support/app.ts'
 
 let running: TestApp
-let before: Awaited<ReturnType<typeof stored>>
 
 beforeAll(async () => {
   running = await testApp()
@@ -20,7 +19,6 @@ beforeAll(async () => {
   const payload = { is_active: false }
   await running.app.inject({ method: 'PUT', url: '/api/v1/devices/OFF', payload })
   await enrol(running, 'ANN', await portrait('blonde'))
-  before = await stored()
 })
 afterAll(() => running.close())
 
