@@ -126,4 +126,18 @@ describe('a kiosk that enforces liveness', () => {
     expect(told).toMatchObject({ recognized: false, liveness: 'attack' })
     expect(await punches()).toEqual([])
   })
+
+  test('takes none where somebody else moves and the face of another is held up for one picture of each step', async () => {
+    const third = ann.pictures.length / 3
+    const mixed = {
+      pictures: another.pictures.map((picture, index) =>
+        index % third === 0 ? ann.pictures[index] : picture,
+      ),
+      atMs: ann.atMs,
+    }
+    const told = await answer(await ask(steps), mixed)
+    expect(told.recognized).toBe(false)
+    expect(told.liveness).not.toBe('bona_fide')
+    expect(await punches()).toEqual([])
+  })
 })
