@@ -1,10 +1,10 @@
 /**
  * How well a pack tells people apart, on a folder of photos laid out as identity/*.jpg.
  *
- *   npm run evaluate -- --faces DIR [--pack NAME --models DIR] [--json] [--write]
+ *   npm run evaluate -- --faces DIR [--pack NAME] [--models DIR] [--liveness] [--json] [--write]
  *
  * An `index.csv` (identity,file,group) in DIR names groups of people. --write puts the default centring mean and
- * the score-to-FMR tables into the pack.
+ * the score-to-FMR tables into the pack; --liveness goes on with presentation attacks (bench/liveness.ts).
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -26,6 +26,7 @@ import { humanV1 } from '../src/face/packs/human-v1.ts'
 import type { ScoreTable } from '../src/face/packs/pack.ts'
 import { MIN_QUALITY_SCORE } from '../src/face/quality.ts'
 import { confidenceOf, effectiveThreshold } from '../src/face/score-table.ts'
+import { describeLiveness, runLiveness } from './liveness.ts'
 import {
   bootstrap,
   type Comparison,
@@ -40,7 +41,8 @@ const FPIRS = [0.01, 0.1]
 const REPLICATES = 200
 
 const usage =
-  'npm run evaluate -- --faces DIR [--pack NAME --models DIR] [--json] [--write], with the photos in DIR/identity/*.jpg'
+  'npm run evaluate -- --faces DIR [--pack NAME] [--models DIR] [--liveness] [--json] [--write], with the photos in ' +
+  'DIR/identity/*.jpg'
 const { values: options } = readOptions()
 if (!options.faces) fail(`Say where the photos are: ${usage}`)
 const chosen = options.pack === undefined ? humanV1 : findPack(options.pack)
@@ -52,6 +54,7 @@ function readOptions() {
         faces: { type: 'string' },
         pack: { type: 'string' },
         models: { type: 'string' },
+        liveness: { type: 'boolean' },
         json: { type: 'boolean' },
         write: { type: 'boolean' },
       },
@@ -128,8 +131,12 @@ const atKiosk = {
   'two photos enrolled, raw': atThreshold(tables.raw, searchesOfTwo(two.raw)),
   'two photos enrolled, normalised': atThreshold(tables.normalised, searchesOfTwo(two.normalised(COHORT))),
 }
-if (options.json) console.log(JSON.stringify({ ...report, atKiosk, tables }))
+const liveness = options.liveness
+  ? await runLiveness({ faces: options.faces, models: options.models })
+  : undefined
+if (options.json) console.log(JSON.stringify({ ...report, atKiosk, tables, liveness }))
 else print()
+if (liveness && !options.json) console.log(describeLiveness(liveness))
 if (options.write) writeMeasured()
 
 // --- Scoring
