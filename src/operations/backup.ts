@@ -170,7 +170,7 @@ function writeTables(
 
 async function pictureNames(trx: Database, columns: Map<string, string[]>): Promise<string[]> {
   const names = new Set<string>()
-  for (const table of ['attendance', 'decisions']) {
+  for (const table of ['attendance', 'decisions', 'kiosk_events']) {
     // Decisions have it only since a later migration.
     if (!columns.get(table)?.includes('image_path')) continue
     const { rows } = await sql<{ name: string }>`

@@ -86,6 +86,16 @@ export async function foundCompany(config: Config, db: Database): Promise<void> 
     // Of each two that name each other one comes too early, whichever table is restored first.
     await run(`INSERT INTO decisions (device_id, kind, outcome, employee_id, pack, duplicate_of, record)
       VALUES ('kiosk-1', 'face', 'duplicate', 'NV_Đỗ', 'p', 1, '{}')`)
+    await run(`INSERT INTO disputes (punch_id, device_id, created_at, notes) VALUES (1, 'kiosk-1', now(), 'Đỗ')`)
+    await run(`INSERT INTO kiosk_events (device_id, event_id, seq, hash, captured_at, received_at, boot_id, monotonic_ms,
+      attendance_type, flags, outcome, punch_id) VALUES ('kiosk-1', gen_random_uuid(), 1, 'h', now(), now(),
+      gen_random_uuid(), 0.1, 'AUTO', '{gap}', 'punched', 1)`)
+    await run(`INSERT INTO liveness_challenges (nonce_hash, device_id, steps, created_at, expires_at)
+      VALUES ('n', 'kiosk-1', '["blink"]', now(), now())`)
+    await run(`INSERT INTO look_alikes (employee_a, employee_b, pack, origin, confidence, margin, created_at)
+      VALUES ('EMP_002', 'NV_Đỗ', 'p', 'calibration', ${2 / 3}, 0.15, now())`)
+    await run(`INSERT INTO model_switches (from_pack, to_pack, state, report, started_at, started_by, finished_at)
+      VALUES ('human-v1', 'p', 'cancelled', '{"skipped": []}', now(), 'user:1', now())`)
     await run(`INSERT INTO idempotency_keys (device_id, key, request_hash, answer) VALUES
       ('kiosk-1', 'event-1', 'hash', '{"attendance_id": 1, "employee_name": "Đỗ"}')`)
     await run(`INSERT INTO network_logs (device_id, ip_address, action, result, latency_ms)
