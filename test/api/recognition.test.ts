@@ -161,7 +161,7 @@ describe('identifying a face', () => {
       url: '/api/v1/auth/api-keys',
       payload: { name: 'door', scopes: ['recognition:run'] },
     })
-    const [seen] = (await identify(ann, '5', { 'x-api-key': made.json().api_key })).json().candidates
+    const [seen] = (await identify(ann, '5', { 'x-api-key': made.json().key })).json().candidates
     expect(seen).toMatchObject({ employee_id: null, name: null, above_threshold: true })
   })
 })

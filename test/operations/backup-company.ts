@@ -86,7 +86,9 @@ export async function foundCompany(config: Config, db: Database): Promise<void> 
     // Of each two that name each other one comes too early, whichever table is restored first.
     await run(`INSERT INTO decisions (device_id, kind, outcome, employee_id, pack, duplicate_of, record)
       VALUES ('kiosk-1', 'face', 'duplicate', 'NV_Đỗ', 'p', 1, '{}')`)
-    await run(`INSERT INTO disputes (punch_id, device_id, created_at, notes) VALUES (1, 'kiosk-1', now(), 'Đỗ')`)
+    await run(
+      `INSERT INTO disputes (punch_id, device_id, created_at, notes) VALUES (1, 'kiosk-1', now(), 'Đỗ')`,
+    )
     await run(`INSERT INTO kiosk_events (device_id, event_id, seq, hash, captured_at, received_at, boot_id, monotonic_ms,
       attendance_type, flags, outcome, punch_id) VALUES ('kiosk-1', gen_random_uuid(), 1, 'h', now(), now(),
       gen_random_uuid(), 0.1, 'AUTO', '{gap}', 'punched', 1)`)
