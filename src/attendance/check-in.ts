@@ -13,7 +13,7 @@ import { invalidField } from '../shared/http.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import { type Decision, decide, type Evidence, type PadPolicy, type PunchType, type Rules } from './decide.ts'
-import { type Conclusion, describe } from './describe.ts'
+import { type Conclusion, describe, describeFrames } from './describe.ts'
 import { judgeLiveness } from './liveness.ts'
 import { bestFace, kindOf, type Looked, lookAt, votesOf } from './look.ts'
 import { type PictureDeps, savePicture, toKeptJpeg } from './pictures.ts'
@@ -173,6 +173,8 @@ async function decideAndStore(
           votes.map(({ vote }) => vote),
           CANDIDATES,
         )
+  // Before the transaction: it searches the gallery for each picture, and nobody's row is to be locked meanwhile.
+  const frames = describeFrames(deps.gallery, looked, votes)
   const rules: Rules = {
     threshold: found?.threshold ?? 1,
     minQuality: MIN_COMPARED_QUALITY,
@@ -231,7 +233,7 @@ async function decideAndStore(
       // Sealed with the key of somebody who was deactivated meanwhile, it would be nobody's to open.
       const kept = shown === undefined || person ? picture : undefined
       const conclusion = {
-        ...{ looked, votes, pad, found, best, rules, decision, refusal, last },
+        ...{ looked, frames, pad, found, best, rules, decision, refusal, last },
         ...{ requested, timeZone, at, now, picture: kept },
       }
       if (refusal) return storeRefusal(trx, deps, request, refusal, conclusion)

@@ -13,7 +13,8 @@ import type { Punch } from './records.ts'
 /** What a check came to. */
 export interface Conclusion {
   looked: Looked
-  votes: ReturnType<typeof votesOf>
+  /** Each of several pictures, as the record has it. */
+  frames: DecisionRecord['frames']
   pad: LivenessFound
   /** Undefined where nothing could be compared. */
   found: Identification | undefined
@@ -35,7 +36,6 @@ export interface Conclusion {
 
 interface DescribeDeps {
   engine: Pick<FaceEngine, 'pack'>
-  gallery: Gallery
 }
 
 /** Everything that led to the decision, as it is kept for good. */
@@ -44,7 +44,7 @@ export function describe(
   capturedAt: Date | undefined,
   conclusion: Conclusion,
 ): DecisionRecord {
-  const { looked, found, pad, rules, decision, refusal, requested, now } = conclusion
+  const { looked, frames, found, pad, rules, decision, refusal, requested, now } = conclusion
   const face = bestFace(looked)
   // The one that looked, which may not be in use any more.
   const pack = (face && findPack(face.pack)) ?? deps.engine.pack
@@ -66,7 +66,7 @@ export function describe(
         measures: { ...face.quality.measures },
       },
     }),
-    ...(looked.frames.length > 1 && { frames: describeFrames(deps.gallery, conclusion) }),
+    ...(frames && { frames }),
     liveness: { state: pad.state, policy: rules.padPolicy, signals: pad.signals },
     thresholds: {
       quality: rules.minQuality,
@@ -99,8 +99,13 @@ export function describe(
   }
 }
 
-/** Each picture, with whom it alone resembles most. */
-function describeFrames(gallery: Gallery, { looked, votes }: Conclusion): DecisionRecord['frames'] {
+/** Each of several pictures, with whom it alone resembles most; undefined for a single one. */
+export function describeFrames(
+  gallery: Gallery,
+  looked: Looked,
+  votes: ReturnType<typeof votesOf>,
+): DecisionRecord['frames'] {
+  if (looked.frames.length === 1) return undefined
   return looked.frames.map((frame, index) => {
     const vote = votes.find((one) => one.frame === index)?.vote
     const [best] = vote ? gallery.identify([vote], 1).candidates : []
