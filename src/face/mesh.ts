@@ -13,6 +13,8 @@ const blazefaceBox = { scale: 1.5, down: 0 }
  */
 const widerFaceBox = { scale: 1.215, down: 0.07 }
 const WIDER = 1.25
+/** The network was trained on level faces: one that lies further askew than this in its crop, in radians, is turned. */
+const ASKEW = (10 * Math.PI) / 180
 /** Where the network is less sure than this that there is a face, there is none. */
 export const MIN_PRESENCE = 0.5
 /** BlazeFace's key points; all the others have five. */
@@ -35,15 +37,23 @@ export interface Pose {
 }
 
 /**
- * Lays the mesh on a detected face. Where it is not sure of a face it looks once more, with a wider crop: a turned head in
- * a narrow box is seen then. Rejects with `model_failure`.
+ * Lays the mesh on a detected face. It looks once more where it is not sure of a face, with a wider crop: a turned head in
+ * a narrow box is seen then; and where the face lies askew in the crop, with a level one: small detectors put the eyes of a
+ * head that lies on its side roughly. Rejects with `model_failure`.
  */
 export async function fitMesh(network: Network, picture: Picture, face: Detection): Promise<Mesh> {
-  const mesh = await fitInto(meshCrop(face, 1), network, picture)
-  if (mesh.presence >= MIN_PRESENCE) return mesh
-  const wider = await fitInto(meshCrop(face, WIDER), network, picture)
-  return wider.presence > mesh.presence ? wider : mesh
+  const [rightEye, leftEye] = face.points
+  const angle = Math.atan2(leftEye[1] - rightEye[1], leftEye[0] - rightEye[0])
+  const mesh = await fitInto(meshCrop(face, angle, 1), network, picture)
+  if (mesh.presence < MIN_PRESENCE)
+    return surer(mesh, await fitInto(meshCrop(face, angle, WIDER), network, picture))
+  const roll = (poseOf(mesh).roll * Math.PI) / 180
+  if (Math.abs(Math.atan2(Math.sin(roll - angle), Math.cos(roll - angle))) < ASKEW) return mesh
+  return surer(mesh, await fitInto(meshCrop(face, roll, 1), network, picture))
 }
+
+/** The second look, unless the first was surer. */
+const surer = (first: Mesh, second: Mesh): Mesh => (second.presence >= first.presence - 0.01 ? second : first)
 
 async function fitInto(toPicture: Similarity, network: Network, picture: Picture): Promise<Mesh> {
   const input = new Float32Array(3 * INPUT_SIDE_PX * INPUT_SIDE_PX)
@@ -61,10 +71,8 @@ async function fitInto(toPicture: Similarity, network: Network, picture: Picture
   return { points, presence: presence[0] }
 }
 
-/** The square that BlazeFace's box would make, for which the mesh was trained, turned so that the eyes are level. */
-function meshCrop({ box, points }: Detection, wider: number): Similarity {
-  const [rightEye, leftEye] = points
-  const angle = Math.atan2(leftEye[1] - rightEye[1], leftEye[0] - rightEye[0])
+/** The square that BlazeFace's box would make, for which the mesh was trained, turned by `angle` to be level. */
+function meshCrop({ box, points }: Detection, angle: number, wider: number): Similarity {
   const { scale, down } = points.length === BLAZEFACE_POINTS ? blazefaceBox : widerFaceBox
   const side = Math.max(box.width, box.height) * scale * wider
   const centre: Point = [

@@ -71,8 +71,8 @@ test('the status tells what is applied and when', async () => {
   expect(Date.now() - state!.appliedAt!.getTime()).toBeLessThan(60_000)
 })
 
-test('twenty migrations at once in one process apply each migration once', async () => {
-  await Promise.all(Array.from({ length: 20 }, () => migrateToLatest(db)))
+test('eight migrations at once in one process apply each migration once', async () => {
+  await Promise.all(Array.from({ length: 8 }, () => migrateToLatest(db)))
   expect((await migrationStatus(db)).map((state) => state.appliedAt === null)).toEqual(names.map(() => false))
 })
 
