@@ -112,10 +112,15 @@ export interface Kiosk {
   headers: { 'x-device-key': string }
 }
 
+export interface CompanyOptions {
+  people: readonly PortraitName[]
+  kiosks: number
+}
+
 /** Founds a company on a server that nobody owns yet. */
 export async function foundCompany(
   { base, setupPath }: Pick<ServerProcess, 'base' | 'setupPath'>,
-  { people, kiosks }: { people: readonly PortraitName[]; kiosks: number },
+  { people, kiosks }: CompanyOptions,
 ): Promise<Company> {
   const token = await makeOwner(base, setupPath, { username: 'owner', password: 'correct horse battery' })
   const key = await makeApiKey(base, token, 'Test', [

@@ -1,68 +1,17 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { URI } from 'otpauth'
-import type { Browser, BrowserContextOptions } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
-import {
-  type Company,
-  check,
-  endServers,
-  foundCompany,
-  type ServerProcess,
-  startServer,
-} from '../support/server-process.ts'
+import { check, foundCompany } from '../support/server-process.ts'
 import { seriousFaults } from './axe.ts'
-import { launchBrowser, openPage } from './browser.ts'
+import { expectGoodLooks, password, sendSignIn, useOffice } from './office.ts'
 
-const password = 'correct horse battery'
-/** Where pictures of every page are written: one looks at them after a change. */
-const screenshots = join('build', 'screenshots')
-
-let folder: string
-let server: ServerProcess
-let company: Company
-let browser: Browser
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'rollcall-office-'))
-  await mkdir(screenshots, { recursive: true })
-  server = await startServer({
-    DATA_DIR: folder,
-    UPLOAD_DIR: join(folder, 'uploads'),
-    KEY_DIR: join(folder, 'keys'),
-  })
-  browser = await launchBrowser()
-}, 300_000)
-afterAll(async () => {
-  await browser?.close()
-  await endServers()
-  await rm(folder, { recursive: true, force: true })
-})
-
-let context: Awaited<ReturnType<Browser['newContext']>>
-afterEach(() => context.close())
-
-async function open(options: BrowserContextOptions = {}) {
-  context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1440, height: 900 }, ...options })
-  return openPage(context)
-}
-
-async function signIn(options: BrowserContextOptions = {}) {
-  const opened = await open(options)
-  const { page } = opened
-  await page.goto(`${server.base}/`)
-  await page.locator('[name=username]').fill('owner')
-  await page.locator('[name=password]').fill(password)
-  await page.locator('[type=submit]').click()
-  return opened
-}
+const office = useOffice()
+const { open, signIn } = office
 
 describe('the office', () => {
   test('lets the first owner be made by the link that the server printed', async () => {
     const { page, faults } = await open()
-    await page.goto(server.base + server.setupPath)
+    await page.goto(office.server.base + office.server.setupPath)
     await page.getByLabel('Name to sign in with').fill('first')
     await page.getByLabel('New password').fill(password)
     await page.getByLabel('The same once more').fill('something else')
@@ -70,15 +19,15 @@ describe('the office', () => {
     expect(await page.getByRole('alert').textContent()).toBe('The two passwords differ.')
     expect(await seriousFaults(page)).toEqual([])
     // The token is nowhere to be seen any more.
-    expect(page.url()).toBe(`${server.base}/setup`)
+    expect(page.url()).toBe(`${office.server.base}/setup`)
     expect(faults).toEqual([])
     // Here it is made for all tests.
-    company = await foundCompany(server, { people: ['frontal', 'bun'], kiosks: 1 })
+    office.company = await foundCompany(office.server, { people: ['frontal', 'bun'], kiosks: 1 })
   }, 120_000)
 
   test('asks who one is, says what is wrong, and keeps one signed in over a new start', async () => {
     const { page } = await open()
-    await page.goto(`${server.base}/admin/devices`)
+    await page.goto(`${office.server.base}/admin/devices`)
     await page.getByLabel('Name to sign in with').fill('owner')
     await page.getByLabel('Password').fill('wrong')
     await page.getByRole('button', { name: 'Sign in' }).click()
@@ -90,31 +39,32 @@ describe('the office', () => {
     await page.getByRole('heading', { level: 1, name: 'Devices' }).waitFor()
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
-    await page.goto(`${server.base}/admin`)
+    await page.goto(`${office.server.base}/admin`)
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
   }, 120_000)
 
   test('asks for the second factor where one is set up', async () => {
-    const headers = company.owner
-    const begun = await call<{ uri: string }>('POST', `${server.base}/api/v1/auth/totp`, {
+    const headers = office.company.owner
+    const begun = await call<{ uri: string }>('POST', `${office.server.base}/api/v1/auth/totp`, {
       body: { password },
       headers,
     })
     const totp = URI.parse(begun.uri) as import('otpauth').TOTP
     // A code of the step before, so that the present one still is to be used.
     const before = totp.generate({ timestamp: Date.now() - 30_000 })
-    await call('POST', `${server.base}/api/v1/auth/totp/confirm`, { body: { code: before }, headers })
-    const { page } = await signIn()
+    await call('POST', `${office.server.base}/api/v1/auth/totp/confirm`, { body: { code: before }, headers })
+    const { page } = await open()
+    await sendSignIn(page, office.server.base)
     await page.getByLabel('Code').fill(totp.generate())
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('heading', { level: 1, name: 'Today' }).waitFor()
-    await call('DELETE', `${server.base}/api/v1/auth/totp`, { body: { password }, headers })
+    await call('DELETE', `${office.server.base}/api/v1/auth/totp`, { body: { password }, headers })
   }, 120_000)
 
   test('shows a punch as it is made, without being asked', async () => {
     const { page, faults } = await signIn()
     await page.getByText('Nobody has punched today.').waitFor()
-    await check(server.base, company.kiosks[0], 'frontal')
+    await check(office.server.base, office.company.kiosks[0], 'frontal')
     const row = page.getByRole('listitem').filter({ hasText: 'frontal' })
     await row.waitFor({ timeout: 30_000 })
     expect(await row.textContent()).toMatch(/frontal.*→In\d\d:\d\d/)
@@ -131,7 +81,7 @@ describe('the office', () => {
     await page.getByRole('heading', { name: 'Pair BACK_DOOR' }).waitFor()
     const code = await page.getByText(/^[A-Z0-9]{4}-[A-Z0-9]{4}$/).textContent()
     expect(await seriousFaults(page)).toEqual([])
-    await call('POST', `${server.base}/api/v1/devices/pair`, { body: { code } })
+    await call('POST', `${office.server.base}/api/v1/devices/pair`, { body: { code } })
     await page.getByRole('button', { name: 'Close' }).click()
     await page.reload()
     const row = page.getByRole('row', { name: /BACK_DOOR/ })
@@ -142,12 +92,16 @@ describe('the office', () => {
   }, 120_000)
 
   test('shows each person what their role may see', async () => {
-    const { link } = await call<{ link: { path: string } }>('POST', `${server.base}/api/v1/auth/users`, {
-      body: { username: 'viewer', role: 'viewer' },
-      headers: company.owner,
-    })
+    const { link } = await call<{ link: { path: string } }>(
+      'POST',
+      `${office.server.base}/api/v1/auth/users`,
+      {
+        body: { username: 'viewer', role: 'viewer' },
+        headers: office.company.owner,
+      },
+    )
     const { page } = await open()
-    await page.goto(server.base + link.path)
+    await page.goto(office.server.base + link.path)
     await page.getByLabel('New password').fill(password)
     await page.getByLabel('The same once more').fill(password)
     await page.getByRole('button', { name: 'Choose a password' }).click()
@@ -156,8 +110,8 @@ describe('the office', () => {
     await page.getByRole('button', { name: 'Sign in' }).click()
     const links = page.getByRole('navigation').getByRole('link')
     await links.first().waitFor()
-    expect(await links.allInnerTexts()).toEqual(['Today', 'Devices'])
-    await links.last().click()
+    expect(await links.allInnerTexts()).toEqual(['Today', 'Employees', 'Attendance', 'Devices', 'Settings'])
+    await links.filter({ hasText: 'Devices' }).click()
     await page.getByRole('heading', { level: 1, name: 'Devices' }).waitFor()
     await page.getByRole('table').waitFor()
     expect(await page.getByRole('button', { name: 'Add a kiosk' }).count()).toBe(0)
@@ -181,25 +135,16 @@ describe.each([
 ] as const)('every page of the office in %s', (language, locale, colorScheme) => {
   test('is there at three widths, without a serious fault, and nothing sticks out', async () => {
     const { page, faults } = await signIn({ locale, colorScheme })
-    await page.getByRole('navigation').locator('a').nth(1).waitFor({ state: 'attached' })
     const paths = await page
       .getByRole('navigation')
       .locator('a')
       .evaluateAll((links) => links.map((link) => link.getAttribute('href')!))
-    expect(paths).toEqual(['/admin', '/admin/devices'])
+    expect(paths).toHaveLength(8)
     for (const path of paths) {
-      await page.goto(server.base + path)
+      await page.goto(office.server.base + path)
       await page.getByRole('heading', { level: 1 }).waitFor()
       await page.waitForLoadState('load')
-      for (const width of [390, 820, 1440]) {
-        await page.setViewportSize({ width, height: 900 })
-        const name = `${path.replace(/^\/admin\/?/, '') || 'today'}-${language}-${width}.png`
-        await page.screenshot({ path: join(screenshots, name) })
-        expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(
-          0,
-        )
-      }
-      expect([path, await seriousFaults(page)]).toEqual([path, []])
+      await expectGoodLooks(page, `${path.replace(/^\/admin\/?/, '') || 'today'}-${language}`)
     }
     expect(faults).toEqual([])
   }, 300_000)

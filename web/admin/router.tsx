@@ -43,16 +43,75 @@ const office = createRoute({
 const today = createRoute({
   getParentRoute: () => office,
   path: '/admin',
-  component: lazyRouteComponent(() => import('./today-page.tsx'), 'TodayPage'),
+  component: lazyRouteComponent(() => import('./today/today-page.tsx'), 'TodayPage'),
+})
+const start = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/start',
+  component: lazyRouteComponent(() => import('./start/start-page.tsx'), 'StartPage'),
+})
+const employees = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/employees',
+  component: lazyRouteComponent(() => import('./employees/employees-page.tsx'), 'EmployeesPage'),
+})
+const employee = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/employees/$employeeId',
+  component: lazyRouteComponent(() => import('./employees/employee-page.tsx'), 'EmployeePage'),
+})
+const attendance = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/attendance',
+  component: lazyRouteComponent(() => import('./attendance/attendance-page.tsx'), 'AttendancePage'),
 })
 const devices = createRoute({
   getParentRoute: () => office,
   path: '/admin/devices',
-  component: lazyRouteComponent(() => import('./devices-page.tsx'), 'DevicesPage'),
+  component: lazyRouteComponent(() => import('./devices/devices-page.tsx'), 'DevicesPage'),
+})
+const device = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/devices/$deviceId',
+  component: lazyRouteComponent(() => import('./devices/device-page.tsx'), 'DevicePage'),
+})
+const recognition = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/recognition',
+  component: lazyRouteComponent(() => import('./recognition/recognition-page.tsx'), 'RecognitionPage'),
+})
+const access = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/access',
+  component: lazyRouteComponent(() => import('./access/access-page.tsx'), 'AccessPage'),
+})
+const audit = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/audit',
+  component: lazyRouteComponent(() => import('./audit/audit-page.tsx'), 'AuditPage'),
+})
+const settings = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/settings',
+  component: lazyRouteComponent(() => import('./settings/settings-page.tsx'), 'SettingsPage'),
 })
 
+const pages = [
+  today,
+  start,
+  employees,
+  employee,
+  attendance,
+  devices,
+  device,
+  recognition,
+  access,
+  audit,
+  settings,
+]
+
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, setup, reset, office.addChildren([today, devices])]),
+  routeTree: root.addChildren([signIn, setup, reset, office.addChildren(pages)]),
   scrollRestoration: true,
 })
 

@@ -1,7 +1,7 @@
 import { useTranslation } from 'react-i18next'
-import type { deviceSchema } from '../../src/devices/schema.ts'
-import type { Answer } from '../shared/api.ts'
-import { Badge, type Tone } from '../shared/badge.tsx'
+import type { deviceSchema } from '../../../src/devices/schema.ts'
+import type { Answer } from '../../shared/api.ts'
+import { Badge, type Tone } from '../../shared/badge.tsx'
 
 type State = Answer<typeof deviceSchema>['state']
 

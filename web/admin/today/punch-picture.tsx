@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
-import { useObjectUrl } from '../shared/object-url.ts'
+import { useObjectUrl } from '../../shared/object-url.ts'
+import { request, useMe } from '../session.ts'
 import type { Punch } from './live-punches.ts'
-import { request, useMe } from './session.ts'
 
 const round = 'flex size-11 shrink-0 items-center justify-center rounded-full object-cover'
 

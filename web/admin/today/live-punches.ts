@@ -1,8 +1,8 @@
 import { useEffect, useRef } from 'react'
-import type { punchSchema } from '../../src/attendance/schema.ts'
-import type { Answer } from '../shared/api.ts'
-import { readEvents } from '../shared/events.ts'
-import { request } from './session.ts'
+import type { punchSchema } from '../../../src/attendance/schema.ts'
+import type { Answer } from '../../shared/api.ts'
+import { readEvents } from '../../shared/events.ts'
+import { request } from '../session.ts'
 
 export type Punch = Answer<typeof punchSchema>
 
