@@ -25,7 +25,8 @@ import { findPack, packs } from '../src/face/packs/catalogue.ts'
 import { humanV1 } from '../src/face/packs/human-v1.ts'
 import type { ScoreTable } from '../src/face/packs/pack.ts'
 import { MIN_QUALITY_SCORE } from '../src/face/quality.ts'
-import { confidenceOf, effectiveThreshold } from '../src/face/score-table.ts'
+import { confidenceOf } from '../src/face/score-table.ts'
+import { thresholdsOf } from '../src/gallery/calibration.ts'
 import { describeLiveness, runLiveness } from './liveness.ts'
 import {
   bootstrap,
@@ -236,7 +237,7 @@ function ratesOfGroup(group: string) {
 function atThreshold(table: ScoreTable, searches: Search[]) {
   const confidence = (score: number) => (Number.isFinite(score) ? confidenceOf(table, score) : 0)
   const margins = [0.02, 0.05, 0.1]
-  const threshold = effectiveThreshold(0.65, templates.length, 0.01)
+  const { threshold } = thresholdsOf(0.65, templates.length, null)
   const recognised = searches.filter(({ own, bestOther }) => confidence(own) >= threshold && own > bestOther)
   return {
     threshold,

@@ -42,11 +42,6 @@ export function thresholdOfSize(people: number, targetFpir: number): number {
   return Math.min(1, 0.25 + 0.1 * Math.log10(Math.max(people, 1) / targetFpir))
 }
 
-/** The threshold for a gallery: the configured one or that of its size, whichever is higher. */
-export function effectiveThreshold(configured: number, people: number, targetFpir: number): number {
-  return Math.max(configured, thresholdOfSize(people, targetFpir))
-}
-
 /**
  * The table of a set of impostor scores: counted down to the last thousandth, then an exponential tail whose rate is
  * the maximum-likelihood one, 1 / mean excess over the start of the tail (peaks over threshold with shape 0; Coles 2001,

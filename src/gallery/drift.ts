@@ -109,7 +109,8 @@ async function guardTemplate(deps: DriftDeps, template: ActiveTemplate): Promise
         slot,
         why,
         own_confidence: own.confidence,
-        nearest: other ? { employee_id: other.employeeId, confidence: other.confidence } : null,
+        // Not who: a purge of that person must find their number nowhere else.
+        nearest_confidence: other?.confidence ?? null,
       },
     })
     return deleteUnusedPhotos(trx, employeeId)

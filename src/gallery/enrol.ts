@@ -423,7 +423,9 @@ export async function rebuildTemplate(
   const key = await findKey(vault, trx, employeeId)
   const samples = key ? await sampleVectors(trx, key, employeeId, pack.name) : []
   if (!key || samples.length === 0) {
-    await deleteTemplates(trx, employeeId, { pack: pack.name, slot: ADMIN_SLOT })
+    // Without any photo, what other packs made of those that there were goes as well.
+    const isBare = (await uploadedSamples(trx, employeeId)).length === 0
+    await deleteTemplates(trx, employeeId, isBare ? 'all' : { pack: pack.name, slot: ADMIN_SLOT })
     return undefined
   }
   const [{ filePath, filename }] = samples

@@ -4,7 +4,7 @@ import type { FaceEngine } from '../face/engine.ts'
 import { startEnginePool } from '../face/engine-pool.ts'
 import { findPack, packs } from '../face/packs/catalogue.ts'
 import { humanV1 } from '../face/packs/human-v1.ts'
-import { placeOf } from '../face/packs/locate.ts'
+import { licenceRecord, placeOf } from '../face/packs/locate.ts'
 import { measuredOf } from '../face/packs/measured.ts'
 import { type Ledger, serverAuthor } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -18,7 +18,8 @@ import type { Models } from './models.ts'
 /** Loads the models of any pack that is on this machine. */
 export interface ModelLoader {
   /**
-   * What is missing for a pack, with what to do about it: `pack_unknown`, `pack_not_installed`, `pack_not_measured`; undefined
+   * What is missing for a pack, with what to do about it: `pack_unknown`, `pack_not_installed`,
+   * `pack_licence_not_accepted`, `pack_not_measured`; undefined
    * where nothing is. A file that is there but altered is found when it is loaded.
    */
   unusable(pack: string): AppError | undefined
@@ -61,6 +62,13 @@ export function modelLoader(deps: LoaderDeps): ModelLoader {
         'pack_not_installed',
         `The model pack ${name} is not installed: its file ${missing.path} is missing. Install it on the server's ` +
           `machine: rollcall models install ${name}`,
+      )
+    // Files that were put there by hand have asked nobody.
+    if (pack.licence.mustBeAccepted && !existsSync(licenceRecord(name, modelPath)))
+      return new AppError(
+        'pack_licence_not_accepted',
+        `The weights of the model pack ${name} are under this licence: ${pack.licence.name}. If your use is one that it ` +
+          `allows, say so on the server's machine: rollcall models install ${name} --accept-licence`,
       )
     if (!measuredOf(pack, modelPath))
       return new AppError(

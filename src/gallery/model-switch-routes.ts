@@ -1,5 +1,8 @@
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { authorOf, callerId } from '../access/caller.ts'
+import type { Database } from '../database/tables.ts'
+import { visibleNames } from '../employees/visible.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
@@ -8,6 +11,8 @@ import { wholeList } from '../shared/paging.ts'
 import { type ModelSwitch, type SwitchRow, secondsLeft } from './model-switch.ts'
 
 const startSchema = z.object({ pack: text(100).describe('The name of an installed pack') })
+
+const seenId = z.string().nullable().describe('Null for somebody whom the caller may not see')
 
 const switchSchema = z
   .object({
@@ -23,10 +28,10 @@ const switchSchema = z
     done: z.number().describe('Of them embedded or skipped'),
     estimated_seconds_left: z.number().nullable().describe('Of the embedding; null while nothing tells'),
     skipped: z
-      .array(z.object({ employee_id: z.string(), photo_id: z.number().nullable(), reason: z.string() }))
+      .array(z.object({ employee_id: seenId, photo_id: z.number().nullable(), reason: z.string() }))
       .describe('Photos that the new pack cannot use, with the code of why; no number: all of a person'),
     unrecognisable: z
-      .array(z.object({ employee_id: z.string(), reason: z.string() }))
+      .array(z.object({ employee_id: seenId, reason: z.string() }))
       .describe('Who is recognised now and would not be any more: enrol another photo of them'),
     comparison: z
       .object({
@@ -63,14 +68,30 @@ const tags = ['Recognition']
 /** Changes of the model pack. */
 export function modelSwitchRoutes(
   app: App,
-  { modelSwitch, ledger, clock }: { modelSwitch: ModelSwitch; ledger: Ledger; clock: Clock },
+  {
+    db,
+    modelSwitch,
+    ledger,
+    clock,
+  }: { db: Database; modelSwitch: ModelSwitch; ledger: Ledger; clock: Clock },
 ): void {
-  const answer = ({ report, ...row }: SwitchRow): z.infer<typeof switchSchema> => {
-    const { skipped, resumed: _, ...judged } = report
+  const answer = async (
+    request: FastifyRequest,
+    { report, ...row }: SwitchRow,
+  ): Promise<z.infer<typeof switchSchema>> => {
+    const { skipped, unrecognisable, resumed: _, ...judged } = report
+    const named = [...skipped, ...unrecognisable].map(({ employee_id }) => employee_id)
+    const seen = await visibleNames(db, request.caller, named)
+    const asSeen = (employeeId: string) => (seen.has(employeeId) ? employeeId : null)
     return {
       ...row,
       estimated_seconds_left: secondsLeft({ ...row, report }, clock.now()),
-      skipped: skipped.map(({ sample_id, ...one }) => ({ ...one, photo_id: sample_id })),
+      skipped: skipped.map(({ employee_id, sample_id, reason }) => ({
+        employee_id: asSeen(employee_id),
+        photo_id: sample_id,
+        reason,
+      })),
+      unrecognisable: unrecognisable.map((one) => ({ ...one, employee_id: asSeen(one.employee_id) })),
       ...judged,
     }
   }
@@ -92,7 +113,7 @@ export function modelSwitchRoutes(
     async (request, reply) => {
       const change = ledger.by(authorOf(request))
       const row = await modelSwitch.start(change, callerId(request.caller), request.body.pack)
-      return reply.code(202).send(answer(row))
+      return reply.code(202).send(await answer(request, row))
     },
   )
 
@@ -106,10 +127,10 @@ export function modelSwitchRoutes(
         response: { 200: switchSchema, ...problems },
       },
     },
-    async () => {
+    async (request) => {
       const [newest] = await modelSwitch.list()
       if (!newest) throw new AppError('switch_not_found', 'The models were never changed.')
-      return answer(newest)
+      return answer(request, newest)
     },
   )
 
@@ -123,7 +144,12 @@ export function modelSwitchRoutes(
         response: { 200: z.array(switchSchema), ...problems },
       },
     },
-    async (request, reply) => wholeList(request, reply, (await modelSwitch.list()).map(answer)),
+    async (request, reply) =>
+      wholeList(
+        request,
+        reply,
+        await Promise.all((await modelSwitch.list()).map((row) => answer(request, row))),
+      ),
   )
 
   app.post(
@@ -143,7 +169,7 @@ export function modelSwitchRoutes(
     async (request, reply) => {
       // It may take longer than a silent connection is left open: who listens keeps it from being cut off.
       reply.raw.on('timeout', () => {})
-      return answer(await modelSwitch.confirm(ledger.by(authorOf(request))))
+      return answer(request, await modelSwitch.confirm(ledger.by(authorOf(request))))
     },
   )
 
@@ -159,6 +185,6 @@ export function modelSwitchRoutes(
         response: { 200: switchSchema, ...problems },
       },
     },
-    async (request) => answer(await modelSwitch.cancel(ledger.by(authorOf(request)))),
+    async (request) => answer(request, await modelSwitch.cancel(ledger.by(authorOf(request)))),
   )
 }

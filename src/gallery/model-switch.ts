@@ -57,8 +57,8 @@ export type SwitchRow = Omit<Selectable<ModelSwitchesTable>, 'report'> & { repor
 
 export interface ModelSwitch {
   /**
-   * Begins a change to another pack. Rejects with `pack_unknown`, `pack_not_installed`, `pack_not_measured`, `pack_in_use`
-   * or `switch_running`.
+   * Begins a change to another pack. Rejects with `pack_unknown`, `pack_not_installed`,
+   * `pack_licence_not_accepted`, `pack_not_measured`, `pack_in_use` or `switch_running`.
    */
   start(change: Change, by: string, pack: string): Promise<SwitchRow>
   /** Gives it up. What is embedded stays. Rejects with `switch_not_found` when none is open. */

@@ -1,7 +1,5 @@
-import { authorOf, type Caller, visibleDepartments } from '../access/caller.ts'
-import { hasPermission } from '../access/guard.ts'
-import type { Database } from '../database/tables.ts'
-import { isVisible } from '../employees/records.ts'
+import { authorOf } from '../access/caller.ts'
+import { visibleNames } from '../employees/visible.ts'
 import type { CachedEngine } from '../face/cache.ts'
 import { judgePad } from '../face/pad/judge.ts'
 import type { Face } from '../face/pipeline.ts'
@@ -123,7 +121,11 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
       const { face } = await analyse(image.buffer, request.id)
       if (face.quality.score < MIN_COMPARED_QUALITY) throw poorQuality(face.quality, MIN_COMPARED_QUALITY)
       const { candidates, people, threshold } = gallery.identify([voteOf(face)], top)
-      const seen = await visibleNames(db, request.caller, candidates)
+      const seen = await visibleNames(
+        db,
+        request.caller,
+        candidates.map(({ employeeId }) => employeeId),
+      )
       return {
         success: true as const,
         candidates: candidates.map(({ employeeId, confidence, lookAlike }) => ({
@@ -217,20 +219,4 @@ export function recognitionRoutes(app: App, deps: RecognitionRoutesDeps): void {
 /** What the installed networks say of one picture by themselves; no policy is asked. */
 function livenessOf({ padScore }: Face) {
   return judgePad({ model: padScore, passive: null, challenge: null }, { modelIsEnough: true }).state
-}
-
-/** The names of those whom the caller may see, by their ids. */
-async function visibleNames(db: Database, caller: Caller, people: readonly { employeeId: string }[]) {
-  if (people.length === 0 || !hasPermission(caller, 'employees:read')) return new Map<string, string>()
-  const rows = await db
-    .selectFrom('employees')
-    .select(['employee_id', 'name'])
-    .where(
-      'employee_id',
-      'in',
-      people.map(({ employeeId }) => employeeId),
-    )
-    .where(isVisible(visibleDepartments(caller)))
-    .execute()
-  return new Map(rows.map(({ employee_id, name }) => [employee_id, name]))
 }

@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
-import { hasPermission } from '../access/guard.ts'
 import type { DatabaseTransaction } from '../database/tables.ts'
 import { employeePath } from '../employees/schema.ts'
+import { visibleNames } from '../employees/visible.ts'
 import type { Change, Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, multipart, problems, type UploadedFile } from '../shared/http.ts'
@@ -166,17 +166,18 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
     }
   }
 
-  /** Without the names of people whom the caller may not see. */
+  /** Nobody is named whom the caller may not see. */
   async function asSeen(request: FastifyRequest, others: SameFace[]) {
-    const visible = visibleDepartments(request.caller)
-    const mayRead = hasPermission(request.caller, 'employees:read')
-    return Promise.all(
-      others.map(async ({ employeeId, name, confidence }) => {
-        const person = mayRead ? await findPerson(db, employeeId) : undefined
-        const isSeen = person && (!visible || visible.includes(person.department ?? ''))
-        return { employee_id: employeeId, name: isSeen ? name : null, confidence }
-      }),
+    const seen = await visibleNames(
+      db,
+      request.caller,
+      others.map(({ employeeId }) => employeeId),
     )
+    return others.map(({ employeeId, confidence }) => ({
+      employee_id: seen.has(employeeId) ? employeeId : null,
+      name: seen.get(employeeId) ?? null,
+      confidence,
+    }))
   }
 
   app.get(

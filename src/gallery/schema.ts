@@ -61,8 +61,8 @@ export const processForm = z.object({
 
 const sameFaces = z.array(
   z.object({
-    employee_id: z.string(),
-    name: z.string().nullable().describe('Null for somebody whom the caller may not see'),
+    employee_id: z.string().nullable().describe('Null for somebody whom the caller may not see'),
+    name: z.string().nullable(),
     confidence: z.number(),
   }),
 )

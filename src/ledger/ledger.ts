@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Logger } from '../shared/log.ts'
@@ -205,7 +205,11 @@ export async function release(
     .updateTable('audit_log')
     .set({ subject: null, details: null, salt: null })
     .where('subject_kind', 'in', aboutPeople)
-    .where('subject', '=', employeeId)
+    // A note that somebody else has the same face names them, too.
+    .where(
+      sql<SqlBool>`(subject = ${employeeId} OR
+        details -> 'also_enrolled_as' @> jsonb_build_array(jsonb_build_object('employee_id', ${employeeId}::text)))`,
+    )
     .returning('id')
     .execute()
   const released = { punches, audits: forgotten.map(({ id }) => Number(id)) }

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { startEngine } from '../face/engine.ts'
 import { lookAtPhotos, measure } from '../face/measure.ts'
-import { faultOf, placeOf } from '../face/packs/locate.ts'
+import { faultOf, licenceRecord, placeOf } from '../face/packs/locate.ts'
 import { type MeasuredFile, measuredPath } from '../face/packs/measured.ts'
 import type { Installable, Pack, PackFile } from '../face/packs/pack.ts'
 import { makeWithParents, moveIntoPlace, writeWhole } from '../shared/files.ts'
@@ -77,7 +77,7 @@ async function acknowledgeLicence(
   { name, licence }: Installable,
   { modelPath, acceptLicence, now }: Installation,
 ): Promise<void> {
-  const record = join(modelPath, name, 'licence-accepted.json')
+  const record = licenceRecord(name, modelPath)
   if (!licence.mustBeAccepted || existsSync(record)) return
   if (!acceptLicence)
     throw new Error(

@@ -59,6 +59,7 @@ export const statusOfCode = {
   calibration_superseded: 409,
   nothing_to_lower: 409,
   pack_not_installed: 409,
+  pack_licence_not_accepted: 409,
   pack_not_measured: 409,
   pack_in_use: 409,
   switch_running: 409,

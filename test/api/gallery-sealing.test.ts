@@ -462,6 +462,14 @@ describe('a face that is enrolled under another id', () => {
     expect(noted).toMatchObject([
       { subject: 'ANNA', details: { also_enrolled_as: [{ employee_id: 'ANN' }] } },
     ])
+    // A purge of the other one forgets it, too.
+    expect((await send('DELETE', '/ANN?purge=true&confirm=ANN')).statusCode).toBe(200)
+    const left = await running.db
+      .selectFrom('audit_log')
+      .select(['subject', 'details'])
+      .where('action', '=', 'same_face')
+      .execute()
+    expect(left).toEqual([{ subject: null, details: null }])
   })
 
   test('is told without a name to whoever may not see that person', async () => {
@@ -473,7 +481,7 @@ describe('a face that is enrolled under another id', () => {
       headers: owner,
     })
     const answer = await upload(annAgain, 'ANNA', {}, { 'x-api-key': made.json().key })
-    expect(answer.json().also_enrolled_as).toMatchObject([{ employee_id: 'ANN', name: null }])
+    expect(answer.json().also_enrolled_as).toMatchObject([{ employee_id: null, name: null }])
   })
 
   test('is not told of other faces, nor of a further photo of the same person', async () => {

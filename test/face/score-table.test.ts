@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ScoreTable } from '../../src/face/packs/pack.ts'
-import { confidenceOf, effectiveThreshold, fitScoreTable, minusLog10Fmr } from '../../src/face/score-table.ts'
+import { confidenceOf, fitScoreTable, minusLog10Fmr, thresholdOfSize } from '../../src/face/score-table.ts'
 
 /** 1 in 10 at a score of 0.2, 1 in 1,000 at 0.6, and so on with 1 in 10 more for each 0.2. */
 const table: ScoreTable = {
@@ -59,23 +59,19 @@ describe('the confidence', () => {
   })
 })
 
-describe('the effective threshold', () => {
+describe('the threshold of a gallery of some size', () => {
   test.each([
-    [16, 0.65],
+    [16, 0.57041],
     [100, 0.65],
     [1000, 0.75],
     [10_000, 0.85],
-  ])('for %i people, .65 configured and 1 false match in 100 strangers, is %f', (people, threshold) => {
-    expect(effectiveThreshold(0.65, people, 0.01)).toBeCloseTo(threshold, 9)
+  ])('for %i people and 1 false match in 100 strangers, is %f', (people, threshold) => {
+    expect(thresholdOfSize(people, 0.01)).toBeCloseTo(threshold, 5)
   })
 
-  test('is never below the configured one, even for an empty gallery', () => {
-    expect(effectiveThreshold(0.8, 0, 0.01)).toBe(0.8)
-    expect(effectiveThreshold(0.8, 1000, 0.01)).toBe(0.8)
-  })
-
-  test('is at most 1', () => {
-    expect(effectiveThreshold(0.65, 1e9, 1e-6)).toBe(1)
+  test('is that of one person for an empty gallery, and at most 1', () => {
+    expect(thresholdOfSize(0, 0.01)).toBeCloseTo(0.45, 9)
+    expect(thresholdOfSize(1e9, 1e-6)).toBe(1)
   })
 })
 

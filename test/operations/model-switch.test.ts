@@ -40,9 +40,11 @@ afterAll(async () => {
 
 const files = Object.values(findPack(pack)!.files).filter(({ source }) => source.kind === 'hand')
 
-/** As somebody does who brings the files by hand. */
+/** As somebody does who brings the files by hand, and agrees to their licence. */
 async function install(): Promise<void> {
   for (const { path } of files) await copyFile(join(weights!, path), join(MODEL_PATH, path))
+  const { code, said } = await runProgram(['models', 'install', pack, '--accept-licence'], { MODEL_PATH })
+  expect({ code, said }).toMatchObject({ code: 0 })
 }
 
 interface Switch {
@@ -98,6 +100,12 @@ describe.skipIf(!weights)('a server that changes to a pack with other networks',
     server = await startServer(settings)
     company = await foundCompany(server, { people, kiosks: 1 })
   }, 600_000)
+
+  test('asks for the agreement to the licence of files that were put there by hand', async () => {
+    await rm(join(MODEL_PATH, pack, 'licence-accepted.json'))
+    await expect(begin(server, company, pack)).rejects.toThrow('--accept-licence')
+    await install()
+  })
 
   test('and is killed half-way answers with the old one and goes on where it was', async () => {
     await begin(server, company, pack)

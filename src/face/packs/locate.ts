@@ -22,6 +22,10 @@ export function placeOf({ path, source }: PackFile, modelPath = ''): string {
   return join(source.kind === 'npm' ? packageFolder(source.package) : modelPath, path)
 }
 
+/** Where it is written down that somebody has agreed to the licence of a pack's weights. */
+export const licenceRecord = (pack: string, modelPath: string) =>
+  join(modelPath, pack, 'licence-accepted.json')
+
 /** What is wrong with the file at `path`, as the end of a sentence about it; undefined where it is the pinned one. */
 export function faultOf({ sha256, sizeBytes }: PackFile, path: string): string | undefined {
   if (!existsSync(path)) return 'is missing'
