@@ -235,8 +235,8 @@ CREATE TABLE public.decisions (
     CONSTRAINT decisions_check CHECK (((kind <> 'face'::text) OR (pack IS NOT NULL))),
     CONSTRAINT decisions_check1 CHECK (((outcome = 'duplicate'::text) = (duplicate_of IS NOT NULL))),
     CONSTRAINT decisions_confidence_check CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
-    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['face'::text, 'manual'::text, 'correction'::text, 'import'::text]))),
-    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text, 'entered'::text, 'corrected'::text, 'voided'::text, 'imported'::text])))
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['face'::text, 'manual'::text, 'correction'::text, 'import'::text, 'pin'::text]))),
+    CONSTRAINT decisions_outcome_check CHECK ((outcome = ANY (ARRAY['identified'::text, 'not_identified'::text, 'attack'::text, 'undecided'::text, 'no_face'::text, 'several_faces'::text, 'poor_quality'::text, 'ambiguous'::text, 'duplicate'::text, 'entered'::text, 'corrected'::text, 'voided'::text, 'imported'::text, 'wrong_pin'::text])))
 );
 
 ALTER TABLE public.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -610,6 +610,12 @@ CREATE TABLE public.pairing_codes (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.pins (
+    employee_id text NOT NULL,
+    pin_hash text NOT NULL,
+    set_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.sample_embeddings (
     sample_id integer NOT NULL,
     pack text NOT NULL,
@@ -671,6 +677,7 @@ CREATE TABLE public.sites (
     keep_pictures boolean DEFAULT false NOT NULL,
     picture_days integer DEFAULT 30 NOT NULL,
     pad_model_enough boolean DEFAULT false NOT NULL,
+    pin_allowed boolean DEFAULT false NOT NULL,
     CONSTRAINT sites_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT sites_picture_days_check CHECK (((picture_days >= 1) AND (picture_days <= 3650)))
 );
@@ -831,6 +838,9 @@ ALTER TABLE ONLY public.pairing_codes
 ALTER TABLE ONLY public.pairing_codes
     ADD CONSTRAINT pairing_codes_pkey PRIMARY KEY (code_hash);
 
+ALTER TABLE ONLY public.pins
+    ADD CONSTRAINT pins_pkey PRIMARY KEY (employee_id);
+
 ALTER TABLE ONLY public.sample_embeddings
     ADD CONSTRAINT sample_embeddings_pkey PRIMARY KEY (sample_id, pack);
 
@@ -951,6 +961,8 @@ CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.model_switches F
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.pairing_codes FOR EACH ROW EXECUTE FUNCTION public.audit_change('device_id', '{}', '{code_hash}');
 
+CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.pins FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{}', '{pin_hash}');
+
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.samples FOR EACH ROW EXECUTE FUNCTION public.audit_change('employee_id', '{}', '{sha256}');
 
 CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON public.sites FOR EACH ROW EXECUTE FUNCTION public.audit_change('id', '{version,updated_at}', '{}');
@@ -1053,6 +1065,9 @@ ALTER TABLE ONLY public.pairing_codes
 
 ALTER TABLE ONLY public.pairing_codes
     ADD CONSTRAINT pairing_codes_device_id_fkey FOREIGN KEY (device_id) REFERENCES public.devices(device_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.pins
+    ADD CONSTRAINT pins_employee_id_fkey FOREIGN KEY (employee_id) REFERENCES public.employees(employee_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.sample_embeddings
     ADD CONSTRAINT sample_embeddings_sample_id_fkey FOREIGN KEY (sample_id) REFERENCES public.samples(id) ON DELETE CASCADE;

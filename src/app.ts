@@ -12,6 +12,7 @@ import { authRoutes } from './access/routes.ts'
 import { deriveKey } from './access/secret.ts'
 import { disputeRoutes } from './attendance/dispute-routes.ts'
 import { explainRoutes } from './attendance/explain-routes.ts'
+import { pinRoutes } from './attendance/pin-routes.ts'
 import { attendanceRoutes } from './attendance/routes.ts'
 import { syncRoutes } from './attendance/sync-routes.ts'
 import { isConnectionError } from './database/errors.ts'
@@ -181,6 +182,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         duplicateWindowMs: config.DUPLICATE_WINDOW_S * 1000,
       }
       syncRoutes(api, { ...checkIns, box })
+      pinRoutes(api, checkIns)
       attendanceRoutes(api, { ...checkIns, isStill: (request) => isStill(request, guard) })
       disputeRoutes(api, {
         ...deps,

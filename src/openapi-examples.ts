@@ -69,6 +69,8 @@ export const examples: Record<string, object> = {
   'POST /api/v1/recognition/models/switch': { pack: 'auraface' },
   'POST /api/v1/attendance/check': { image: picture, ...check },
   'POST /api/v1/attendance/upload': { image: picture, ...check, captured_at: '2025-03-03T08:00:00+07:00' },
+  'POST /api/v1/attendance/pin': { device_id: 'KIOSK_001', employee_id: 'EMP_001', pin: '4711' },
+  'PUT /api/v1/employees/{employee_id}/pin': { pin: '4711' },
   'POST /api/v1/attendance/batch': { images: [picture, picture], ...check },
   'POST /api/v1/attendance/manual': {
     employee_id: 'EMP_001',

@@ -135,7 +135,12 @@ function choose(
   }
 }
 
-function punch({ requested, lastPunch, now }: Evidence, { employeeId, why }: Chosen, rules: Rules): Decision {
+/** IN or OUT for somebody who is known, or that they have just punched. */
+export function punch(
+  { requested, lastPunch, now }: Pick<Evidence, 'requested' | 'lastPunch' | 'now'>,
+  { employeeId, why }: Chosen,
+  rules: Pick<Rules, 'duplicateWindowMs'>,
+): Extract<Decision, { outcome: 'identified' | 'duplicate' }> {
   // Either way round: of two checks at once the later one may be decided first.
   const recent = lastPunch && Math.abs(now.getTime() - lastPunch.at.getTime()) <= rules.duplicateWindowMs
   if (recent && (requested === 'AUTO' || requested === lastPunch.type))

@@ -6,11 +6,11 @@ import { rowNumber } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
 import { disputeState } from './schema.ts'
 
-const kind = z.enum(['face', 'manual', 'correction', 'import']).describe('What led to the decision')
+const kind = z.enum(['face', 'manual', 'correction', 'import', 'pin']).describe('What led to the decision')
 // biome-ignore format: one a line would be long
 const outcome = z.enum([
   'identified', 'duplicate', 'not_identified', 'ambiguous', 'attack', 'undecided', 'no_face', 'several_faces',
-  'poor_quality', 'entered', 'corrected', 'voided', 'imported',
+  'poor_quality', 'entered', 'corrected', 'voided', 'imported', 'wrong_pin',
 ])
 const time = z.iso.datetime({ offset: true })
 

@@ -21,6 +21,8 @@ export interface Kiosk {
   padPolicy: PadPolicy | null
   /** Whether its site takes an installed network's word for a bona fide face. */
   padModelEnough: boolean
+  /** Whether its site takes an employee code with its PIN. */
+  pinAllowed: boolean
   remembered: Remembered | undefined
 }
 
@@ -48,6 +50,7 @@ export async function findKiosk(
       'sites.keep_pictures as keepPictures',
       'devices.pad_policy as padPolicy',
       'sites.pad_model_enough as padModelEnough',
+      'sites.pin_allowed as pinAllowed',
       'known.request_hash',
       'known.answer',
     ])

@@ -379,7 +379,8 @@ function checkRequest(
   }
 }
 
-const addressOf = ({ caller, ip }: FastifyRequest) => (caller.kind === 'kiosk' ? ip : undefined)
+/** Where a kiosk calls from; undefined for people and programs, who may from anywhere. */
+export const addressOf = ({ caller, ip }: FastifyRequest) => (caller.kind === 'kiosk' ? ip : undefined)
 
 function hash(...parts: (string | Uint8Array)[]): string {
   const sum = createHash('sha256')

@@ -197,7 +197,36 @@ export const disputeSchema = z
   })
   .meta({ id: 'Dispute' })
 
-const outcome = z.enum(['identified', 'duplicate', 'not_identified', 'ambiguous', 'attack', 'undecided'])
+// biome-ignore format: one a line would be long
+const outcome = z.enum([
+  'identified', 'duplicate', 'not_identified', 'ambiguous', 'attack', 'undecided', 'wrong_pin',
+])
+
+export const pin = z
+  .string()
+  .regex(/^\d{4,8}$/, { error: 'must be 4 to 8 digits' })
+  .describe('4 to 8 digits')
+
+/** As secret as it is short: the first that anybody tries are refused. */
+export const newPinSchema = z.object({
+  pin: pin.refine(
+    (digits) =>
+      new Set(digits).size > 1 && !'01234567890'.includes(digits) && !'09876543210'.includes(digits),
+    { error: 'is one of the first that are guessed' },
+  ),
+})
+
+export const pinStateSchema = z.object({
+  employee_id: z.string(),
+  set_at: z.date().nullable().describe('When the present PIN was set; null where there is none'),
+})
+
+export const pinCheckSchema = z.object({
+  device_id: deviceId,
+  employee_id: employeeId.describe('The employee code'),
+  pin,
+  attendance_type: attendanceType,
+})
 
 /** The old system's keys, and what explains them. */
 export const checkedSchema = z
@@ -260,7 +289,7 @@ export const punchSchema = z
     decision_id: z.number(),
     image_path: z.string().nullable(),
     notes: z.string().nullable(),
-    kind: z.enum(['face', 'manual', 'correction', 'import']).describe('What led to the punch'),
+    kind: z.enum(['face', 'manual', 'correction', 'import', 'pin']).describe('What led to the punch'),
     corrects: z.number().nullable().describe('The punch that this one takes the place of'),
     is_void: z.boolean().describe('The corrected punch does not count, and nothing in its place'),
     superseded_by: z.number().nullable().describe('The correction that takes the place of this one'),

@@ -9,6 +9,7 @@ import * as ledger from './migrations/0007-ledger.ts'
 import * as sealedBiometrics from './migrations/0008-sealed-biometrics.ts'
 import * as recognition from './migrations/0009-recognition.ts'
 import * as kioskQueue from './migrations/0010-kiosk-queue.ts'
+import * as pins from './migrations/0011-pins.ts'
 import type { Database } from './tables.ts'
 
 /** All of them, in order. A list and not a folder, so that it is the same from src/ and from dist/. */
@@ -23,6 +24,7 @@ const migrations: Record<string, Migration> = {
   '0008-sealed-biometrics': sealedBiometrics,
   '0009-recognition': recognition,
   '0010-kiosk-queue': kioskQueue,
+  '0011-pins': pins,
 }
 
 /** Names of all migrations of this program, in order. */

@@ -23,6 +23,7 @@ export interface Tables {
   api_keys: ApiKeysTable
   login_failures: LoginFailuresTable
   consents: ConsentsTable
+  pins: PinsTable
   erasures: ErasuresTable
   audit_log: AuditLogTable
   ledger: LedgerTable
@@ -224,7 +225,7 @@ export interface DecisionsTable {
   id: GeneratedAlways<number>
   created_at: Generated<Date>
   device_id: string | null
-  kind: 'face' | 'manual' | 'correction' | 'import'
+  kind: 'face' | 'manual' | 'correction' | 'import' | 'pin'
   outcome: string
   employee_id: string | null
   confidence: number | null
@@ -284,6 +285,14 @@ export interface InstanceTable {
   ledger_key_check: string | null
 }
 
+/** With which a person punches at a kiosk that does not recognise them. */
+export interface PinsTable {
+  employee_id: string
+  /** Argon2id. */
+  pin_hash: string
+  set_at: Date
+}
+
 /** A place with its own time zone. Number 1 is made by the migration; devices and people belong to it at first. */
 export interface SitesTable {
   id: GeneratedAlways<number>
@@ -299,6 +308,8 @@ export interface SitesTable {
   picture_days: Generated<number>
   /** Whether an installed network's word is enough where presentation attack detection is enforced. */
   pad_model_enough: Generated<boolean>
+  /** Whether kiosks here take an employee code with its PIN where a face cannot be recognised. */
+  pin_allowed: Generated<boolean>
   version: Generated<number>
   created_at: Generated<Date>
   updated_at: Generated<Date>

@@ -299,7 +299,17 @@ function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
       const now = clock.now()
       const clockSkewMs = skewOf(timestamp, now)
       const heartbeat = { clockSkewMs, status, appVersion: app_version ?? undefined }
-      const { config, config_version, direction } = await recordHeartbeat(db, device_id, heartbeat, now)
+      const { config, config_version, direction, site_id } = await recordHeartbeat(
+        db,
+        device_id,
+        heartbeat,
+        now,
+      )
+      const site = await db
+        .selectFrom('sites')
+        .select('pin_allowed')
+        .where('id', '=', site_id)
+        .executeTakeFirstOrThrow()
       return {
         msg: 'Heartbeat updated' as const,
         server_time: now,
@@ -313,6 +323,7 @@ function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
         config,
         config_version,
         direction,
+        pin_allowed: site.pin_allowed,
         commands: await takeCommands(db, device_id, now),
       }
     },

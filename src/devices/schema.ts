@@ -156,6 +156,7 @@ export const heartbeatAnswer = z.object({
   config,
   config_version: z.number(),
   direction,
+  pin_allowed: z.boolean().describe('Whether its site takes an employee code with its PIN'),
   commands: z
     .array(z.object({ id: z.number(), command: z.enum(commands) }))
     .describe('To be done now, and each to be acknowledged; a command is sent once'),

@@ -278,6 +278,7 @@ export async function endEmployment(
       .returning('id')
       .executeTakeFirst()
     if (ended === undefined) return whyUnchanged(trx, employeeId)
+    await trx.deleteFrom('pins').where('employee_id', '=', employeeId).execute()
     const erased = await eraseBiometrics(trx, employeeId, 'employment_ended')
     const { punches } = await trx
       .selectFrom('attendance')

@@ -217,7 +217,7 @@ export async function release(
 }
 
 /** Kinds of subjects that are people's employee_id. */
-const aboutPeople = ['employees', 'consents', 'samples', 'face_templates', 'attendance']
+const aboutPeople = ['employees', 'consents', 'samples', 'face_templates', 'attendance', 'pins']
 
 async function headOf(db: Database): Promise<Head> {
   const { seq, mac } = await db.selectFrom('ledger_head').select(['seq', 'mac']).executeTakeFirstOrThrow()

@@ -23,6 +23,7 @@ export const statusOfCode = {
   forbidden: 403,
   wrong_device: 403,
   network_not_allowed: 403,
+  pin_not_allowed: 403,
   link_not_valid: 403,
   device_inactive: 403,
   not_found: 404,

@@ -15,6 +15,7 @@ const columns = [
   'keep_pictures',
   'picture_days',
   'pad_model_enough',
+  'pin_allowed',
   'version',
   'created_at',
   'updated_at',

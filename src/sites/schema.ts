@@ -26,6 +26,9 @@ const padModelEnough = z
   .describe(
     "Whether kiosks that enforce presentation attack detection take an installed network's word for it, without a challenge",
   )
+const pinAllowed = z
+  .boolean()
+  .describe('Whether kiosks of the site take an employee code with its PIN instead of a face')
 const pictureDays = z.int().min(1).max(3650).describe('For how many days they are kept')
 
 export const newSiteSchema = z.object({
@@ -36,6 +39,7 @@ export const newSiteSchema = z.object({
   keep_pictures: keepPictures.default(false),
   picture_days: pictureDays.default(30),
   pad_model_enough: padModelEnough.default(false),
+  pin_allowed: pinAllowed.default(false),
 })
 
 export const siteChangesSchema = z.object({
@@ -46,6 +50,7 @@ export const siteChangesSchema = z.object({
   keep_pictures: keepPictures.optional(),
   picture_days: pictureDays.optional(),
   pad_model_enough: padModelEnough.optional(),
+  pin_allowed: pinAllowed.optional(),
 })
 
 export const siteSchema = z
@@ -58,6 +63,7 @@ export const siteSchema = z
     keep_pictures: keepPictures,
     picture_days: pictureDays,
     pad_model_enough: padModelEnough,
+    pin_allowed: pinAllowed,
     version: z.number().describe('Also the ETag; send it back as If-Match with a change'),
     created_at: z.date(),
     updated_at: z.date(),

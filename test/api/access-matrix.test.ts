@@ -128,11 +128,14 @@ const asksFor: Record<string, string[]> = {
     'GET /api/v1/employees/stats',
     'GET /api/v1/employees/export',
     'GET /api/v1/employees/{employee_id}',
+    'GET /api/v1/employees/{employee_id}/pin',
   ],
   'employees:write': [
     'POST /api/v1/employees',
     'POST /api/v1/employees/import',
     'PUT /api/v1/employees/{employee_id}',
+    'PUT /api/v1/employees/{employee_id}/pin',
+    'DELETE /api/v1/employees/{employee_id}/pin',
     'PATCH /api/v1/employees/{employee_id}',
     'DELETE /api/v1/employees/{employee_id}',
     'POST /api/v1/employees/{employee_id}/deactivate',
@@ -190,6 +193,7 @@ const asksFor: Record<string, string[]> = {
   ],
   'attendance:check': [
     'POST /api/v1/attendance/check',
+    'POST /api/v1/attendance/pin',
     'POST /api/v1/attendance/sync',
     'POST /api/v1/attendance/upload',
     'POST /api/v1/attendance/batch',
@@ -585,6 +589,11 @@ describe('what those are answered who may call', () => {
     'POST /api/v1/attendance/sync': async () => ({ body: { event: JSON.stringify(kioskEvent()) } }),
     'GET /api/v1/attendance/pending/{id}/image': async () => ({ path: await waiting() }),
     'POST /api/v1/attendance/pending/{id}/resolve': async () => ({ path: await waiting() }),
+    'POST /api/v1/attendance/pin': async () => {
+      await asOwner('PATCH', '/sites/1', { pin_allowed: true })
+      // Nobody's: wrong PINs of one person would make everybody wait.
+      return { body: { employee_id: `NOBODY${++made}` } }
+    },
     'POST /api/v1/attendance/manual': async () => ({
       body: { timestamp: new Date(Date.UTC(2025, 1, 1) + 3_600_000 * ++made).toISOString() },
     }),

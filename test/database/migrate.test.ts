@@ -61,6 +61,7 @@ const names = [
   '0008-sealed-biometrics',
   '0009-recognition',
   '0010-kiosk-queue',
+  '0011-pins',
 ]
 
 test('the status tells what is applied and when', async () => {

@@ -61,6 +61,7 @@ export async function foundCompany(config: Config, db: Database): Promise<void> 
     await run(
       `INSERT INTO consents (employee_id, text_version, given_at, given_by) VALUES ('NV_Đỗ', 'v1', now(), 'user:1')`,
     )
+    await run(`INSERT INTO pins (employee_id, pin_hash, set_at) VALUES ('NV_Đỗ', '$argon2id$', now())`)
     await run(`INSERT INTO devices (device_id, name, config, clock_skew_ms, key_hash) VALUES
       ('kiosk-1', 'Cổng chính', '{"z": [1.10, 1e400, null, "ê"], "a": {"b": false}}', 0.1::float8 + 0.2::float8, 'k1'),
       ('kiosk-2', 'Cổng phụ', NULL, 1e-300, NULL)`)

@@ -17,7 +17,8 @@ export type Phase =
   | { kind: 'result'; result: Result }
 
 export type Result =
-  | { kind: 'punched'; checked: Checked; picture: Blob }
+  /** Without a picture where no face led to it. */
+  | { kind: 'punched'; checked: Checked; picture?: Blob }
   | { kind: 'again'; reasons: string[] }
   | { kind: 'refused'; code: Checked['code'] }
   | { kind: 'saved' }
@@ -46,7 +47,7 @@ const PICTURES_A_STEP = 3
 const STEP_MS = 2200
 const STEP_LEAD_MS = 1300
 const CODE_MS = 30_000
-const SHOWN_MS: Record<Result['kind'], number> = {
+export const SHOWN_MS: Record<Result['kind'], number> = {
   punched: 4000,
   again: 2500,
   refused: 4000,

@@ -39,6 +39,18 @@ export async function check(kiosk: Kiosk, checkIn: CheckIn): Promise<Checked> {
   return response.json()
 }
 
+/** Punches by employee code and PIN. Rejects with an ApiError. */
+export async function checkPin(
+  kiosk: Kiosk,
+  { employeeCode, pin, direction }: { employeeCode: string; pin: string; direction: Direction },
+): Promise<Checked> {
+  const body = {
+    ...{ device_id: kiosk.deviceId, employee_id: employeeCode, pin },
+    ...{ attendance_type: direction },
+  }
+  return (await sendAs(kiosk, '/attendance/pin', { method: 'POST', body })).json()
+}
+
 /** Whoever waits longer goes to the queue: what the server does not answer in this time is kept and sent again. */
 const ANSWER_MS = 15_000
 

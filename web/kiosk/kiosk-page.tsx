@@ -2,7 +2,7 @@ import { type RefObject, useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../shared/api.ts'
 import { clockTime, longDate } from '../shared/i18n.ts'
-import { attend, type Phase } from './attendant.ts'
+import { attend, type Phase, type Result, SHOWN_MS } from './attendant.ts'
 import { takePicture } from './burst.ts'
 import { type CameraState, useCamera } from './camera.ts'
 import { type Direction, disown } from './check.ts'
@@ -11,8 +11,10 @@ import type { Detector } from './detector.ts'
 import { FaceFrame } from './face-frame.tsx'
 import { acknowledge, beat, type Command, isOutdated } from './heartbeat.ts'
 import { type Kiosk, keepKiosk } from './pairing.ts'
+import { PinForm } from './pin-form.tsx'
 import { openQueue, type Queue } from './queue.ts'
 import { NotMe, ResultPanel } from './result-panel.tsx'
+import { play } from './sound.ts'
 import { StepPanel } from './step-panel.tsx'
 import { useWakeLock } from './wake-lock.ts'
 
@@ -28,17 +30,21 @@ const BEAT_MS = 30_000
 const CHOICE_MS = 20_000
 const BEATS_PER_VERSION_CHECK = 4
 
+const nobody: Phase = { kind: 'waiting', sight: 'nobody', face: undefined }
+
 /** The whole screen of a kiosk. */
 export function KioskPage({ kiosk, onChange, onDisowned }: KioskPageProps) {
   const { t } = useTranslation()
   const { video, state: camera } = useCamera()
-  const [phase, setPhase] = useState<Phase>({ kind: 'waiting', sight: 'nobody', face: undefined })
+  const [phase, setPhase] = useState<Phase>(nobody)
   const [detect, setDetect] = useState<Detector>()
   const [detectorFailed, setDetectorFailed] = useState(false)
   const [isReached, setReached] = useState(navigator.onLine)
   const [waiting, setWaiting] = useState(0)
   const [isKept, setKept] = useState(true)
   const [chosen, setChosen] = useState<Direction>('AUTO')
+  // While somebody types, or reads what came of it, nobody else is taken.
+  const [byPin, setByPin] = useState<'no' | 'typing' | 'answered'>('no')
   const queue = useQueue(kiosk, setWaiting)
   const direction = useLatest<Direction>(kiosk.direction === 'AUTO' ? chosen : kiosk.direction)
   const isIdle = useLatest(phase.kind === 'waiting' && phase.sight === 'nobody')
@@ -57,7 +63,7 @@ export function KioskPage({ kiosk, onChange, onDisowned }: KioskPageProps) {
   }, [])
 
   useEffect(() => {
-    if (!detect || camera !== 'live') return
+    if (!detect || camera !== 'live' || byPin !== 'no') return
     const ending = new AbortController()
     const done = attend({
       kiosk,
@@ -72,7 +78,7 @@ export function KioskPage({ kiosk, onChange, onDisowned }: KioskPageProps) {
     })
     done.catch(() => setDetectorFailed(true))
     return () => ending.abort()
-  }, [detect, camera, kiosk, queue])
+  }, [detect, camera, kiosk, queue, byPin])
 
   useHeartbeat({ kiosk, queue, video, isIdle, onReached: setReached, onChange, onDisowned })
 
@@ -81,6 +87,20 @@ export function KioskPage({ kiosk, onChange, onDisowned }: KioskPageProps) {
     const timer = setTimeout(() => setChosen('AUTO'), CHOICE_MS)
     return () => clearTimeout(timer)
   }, [chosen])
+
+  useEffect(() => {
+    if (byPin !== 'answered') return
+    const timer = setTimeout(() => {
+      setPhase(nobody)
+      setByPin('no')
+    }, SHOWN_MS.punched)
+    return () => clearTimeout(timer)
+  }, [byPin])
+  const answerPin = (answer: Result | undefined) => {
+    setPhase(answer ? { kind: 'result', result: answer } : nobody)
+    setByPin(answer ? 'answered' : 'no')
+    if (answer) play('good')
+  }
 
   const result = phase.kind === 'result' ? phase.result : undefined
   // The choice was that of whoever has been answered.
@@ -111,11 +131,22 @@ export function KioskPage({ kiosk, onChange, onDisowned }: KioskPageProps) {
             ) : (
               <DirectionSign direction={kiosk.direction} />
             )}
+            {/* Nobody could compare a PIN off line. */}
+            {kiosk.pinAllowed && isReached && (
+              <button
+                type="button"
+                onClick={() => setByPin('typing')}
+                className="min-h-14 rounded-2xl border-2 border-white/60 bg-black/60 px-6 font-semibold text-xl"
+              >
+                {t('kiosk.byPin')}
+              </button>
+            )}
           </>
         )}
       </div>
       {phase.kind === 'step' && <StepPanel {...phase} />}
       {phase.kind === 'code' && <CodeForm onAnswer={phase.answer} />}
+      {byPin === 'typing' && <PinForm kiosk={kiosk} direction={direction.current} onAnswer={answerPin} />}
     </main>
   )
 }
@@ -153,11 +184,11 @@ function useHeartbeat(props: HeartbeatProps): void {
     const tick = async () => {
       const { kiosk, queue, video, isIdle, onReached, onChange, onDisowned } = latest.current
       try {
-        const { direction, commands } = await beat(kiosk)
+        const { direction, pin_allowed: pinAllowed, commands } = await beat(kiosk)
         onReached(true)
-        if (direction !== kiosk.direction) {
-          await keepKiosk({ ...kiosk, direction })
-          onChange({ ...kiosk, direction })
+        if (direction !== kiosk.direction || pinAllowed !== kiosk.pinAllowed) {
+          await keepKiosk({ ...kiosk, direction, pinAllowed })
+          onChange({ ...kiosk, direction, pinAllowed })
         }
         for (const command of commands) await obey(kiosk, command, video.current)
         await queue.send()

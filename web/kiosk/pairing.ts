@@ -12,6 +12,8 @@ export interface Kiosk {
   /** Of the site; null is the server's. */
   timeZone: string | null
   direction: 'IN' | 'OUT' | 'AUTO'
+  /** Whether the site takes an employee code with its PIN; unknown before the first heartbeat. */
+  pinAllowed?: boolean
   /** Signs what happens off line; nothing can read it out of the browser. */
   signingKey: CryptoKey
   /** What is kept off line is sealed to it; undefined where the server gave none. */

@@ -1,0 +1,166 @@
+import { hashPassword, verifyPassword } from '../access/passwords.ts'
+import { countAttempt } from '../access/throttle.ts'
+import type { Database } from '../database/tables.ts'
+import type { Change } from '../ledger/ledger.ts'
+import { AppError } from '../shared/errors.ts'
+import { admit, type CheckInDeps } from './check-in.ts'
+import { type PunchType, punch } from './decide.ts'
+import { lastPunch, lockActivePerson } from './records.ts'
+import type { Checked } from './schema.ts'
+
+export interface PinRequest {
+  deviceId: string
+  /** Where a kiosk calls from; undefined for people and programs. */
+  address: string | undefined
+  employeeId: string
+  pin: string
+  requested: PunchType | 'AUTO' | undefined
+}
+
+type PinDeps = Pick<CheckInDeps, 'db' | 'ledger' | 'clock' | 'timeZone' | 'duplicateWindowMs'>
+
+/**
+ * A punch by employee code and PIN. Resolves to the answer, which for a wrong PIN, for somebody who has none and for
+ * somebody unknown is the same. Rejects with `pin_not_allowed` where the site does not take PINs, `too_many_requests`
+ * after several wrong ones, and the codes of a kiosk that may not check anybody in. Each try leaves a decision.
+ */
+export async function checkPin(
+  deps: PinDeps,
+  request: PinRequest,
+): Promise<Omit<Checked, 'processing_time'>> {
+  const { db, clock } = deps
+  const { deviceId, employeeId } = request
+  const now = clock.now()
+  requirePins(await admit(db, request))
+  // Counted for the kiosk: all of a company may come from one address.
+  const { forgive } = await countAttempt(db, `pin ${employeeId}`, `kiosk ${deviceId}`, now)
+  const known = await db
+    .selectFrom('pins')
+    .select('pin_hash')
+    .where('employee_id', '=', employeeId)
+    .executeTakeFirst()
+  const isRight = await verifyPassword(known?.pin_hash, request.pin)
+  if (isRight) await forgive()
+
+  return deps.ledger.punches(async (trx) => {
+    // Once more: both may have been changed while the PIN was hashed.
+    const kiosk = requirePins(await admit(trx, request, true))
+    const requested = request.requested ?? (kiosk.direction === 'AUTO' ? 'IN' : kiosk.direction)
+    const timeZone = kiosk.timeZone ?? deps.timeZone
+    const person = await lockActivePerson(trx, employeeId)
+    const decisionRow = { created_at: now, device_id: deviceId, kind: 'pin' as const }
+    const base = { success: true as const, liveness: 'unavailable' as const }
+    if (!person || !isRight) {
+      const rule = 'employee code and PIN do not belong together'
+      const { id } = await trx
+        .insertInto('decisions')
+        .values({
+          ...decisionRow,
+          outcome: 'wrong_pin',
+          employee_id: person ? employeeId : null,
+          record: JSON.stringify({ rule, requested }),
+        })
+        .returning('id')
+        .executeTakeFirstOrThrow()
+      const code = 'wrong_pin' as const
+      const message = 'The employee code or the PIN is wrong'
+      return { ...base, recognized: false, code, message, duplicate: false, decision_id: id }
+    }
+    const last = await lastPunch(trx, employeeId, requested, now, timeZone, deps.duplicateWindowMs)
+    const decision = punch(
+      { requested, lastPunch: last, now },
+      { employeeId, why: 'employee code and PIN' },
+      deps,
+    )
+    const { id: decision_id } = await trx
+      .insertInto('decisions')
+      .values({
+        ...decisionRow,
+        outcome: decision.outcome,
+        employee_id: employeeId,
+        duplicate_of: decision.outcome === 'duplicate' ? decision.punchId : null,
+        record: JSON.stringify({ rule: decision.rule, requested }),
+      })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    const who = {
+      ...base,
+      recognized: true,
+      employee_id: employeeId,
+      employee_name: person.name,
+      decision_id,
+    }
+    if (decision.outcome === 'duplicate')
+      return {
+        ...who,
+        code: 'duplicate',
+        message: `Already checked ${last!.type === 'IN' ? 'in' : 'out'}`,
+        attendance_type: last!.type,
+        attendance_id: last!.id,
+        timestamp: last!.at.toISOString(),
+        duplicate: true,
+      }
+    const { id: attendance_id } = await trx
+      .insertInto('attendance')
+      .values({
+        employee_id: employeeId,
+        device_id: deviceId,
+        timestamp: now,
+        attendance_type: decision.type,
+        // No face speaks for it.
+        confidence_score: 0,
+        liveness: 'unavailable',
+        decision_id,
+      })
+      .returning('id')
+      .executeTakeFirstOrThrow()
+    return {
+      ...who,
+      code: 'identified',
+      message: decision.type === 'IN' ? 'Checked in' : 'Checked out',
+      attendance_type: decision.type,
+      attendance_id,
+      timestamp: now.toISOString(),
+      duplicate: false,
+    }
+  })
+}
+
+function requirePins<Kiosk extends { pinAllowed: boolean }>(kiosk: Kiosk): Kiosk {
+  if (kiosk.pinAllowed) return kiosk
+  throw new AppError(
+    'pin_not_allowed',
+    'This site does not take PINs. An administrator can allow them in the settings of the site.',
+  )
+}
+
+/** When a person's PIN was set; null where they have none. */
+export async function pinSetAt(db: Database, employeeId: string): Promise<Date | null> {
+  const row = await db
+    .selectFrom('pins')
+    .select('set_at')
+    .where('employee_id', '=', employeeId)
+    .executeTakeFirst()
+  return row?.set_at ?? null
+}
+
+/** Gives an active person a PIN in place of any former one. Rejects with `employee_not_found`. */
+export async function setPin(change: Change, employeeId: string, pin: string, now: Date): Promise<void> {
+  const pin_hash = await hashPassword(pin)
+  await change(async (trx) => {
+    if (!(await lockActivePerson(trx, employeeId)))
+      throw new AppError('employee_not_found', `There is no active employee ${employeeId}.`)
+    await trx
+      .insertInto('pins')
+      .values({ employee_id: employeeId, pin_hash, set_at: now })
+      .onConflict((conflict) => conflict.column('employee_id').doUpdateSet({ pin_hash, set_at: now }))
+      .execute()
+  })
+}
+
+/** Takes a person's PIN away; without one it changes nothing. */
+export async function removePin(change: Change, employeeId: string): Promise<void> {
+  await change(async (trx) => {
+    await trx.deleteFrom('pins').where('employee_id', '=', employeeId).execute()
+  })
+}
