@@ -222,6 +222,7 @@ describe('heartbeat', () => {
       msg: 'Heartbeat updated',
       server_time: '2025-03-03T01:01:00.000Z',
       next_heartbeat_s: 30,
+      pin_allowed: false,
       clock_skew_ms: 29_500,
       config: null,
       config_version: 0,
