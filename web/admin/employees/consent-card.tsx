@@ -26,6 +26,7 @@ export const holds = ({ withdrawn_at }: Consent) => withdrawn_at === null
 export function ConsentCard({ employee }: { employee: Employee }) {
   const { t } = useTranslation()
   const { may } = useMe()
+  const whoIs = useWho()
   const consents = useConsents(employee.employee_id)
   const [open, setOpen] = useState<'record' | 'withdraw'>()
   const close = () => setOpen(undefined)
@@ -60,7 +61,7 @@ export function ConsentCard({ employee }: { employee: Employee }) {
             cell: ({ given_at, given_by }) => (
               <>
                 <p>{dateTime(given_at)}</p>
-                <p className="break-all text-muted text-sm">{given_by}</p>
+                <p className="break-all text-muted text-sm">{whoIs(given_by)}</p>
               </>
             ),
           },
@@ -86,6 +87,17 @@ export function ConsentCard({ employee }: { employee: Employee }) {
       {open === 'withdraw' && <WithdrawConsent employee={employee} onClose={close} />}
     </Card>
   )
+}
+
+/** Who wrote something down, as the server has it: `user:1`, `key:2`. */
+function useWho() {
+  const { t } = useTranslation()
+  const { me } = useMe()
+  return (by: string) => {
+    const [kind, id] = by.split(':')
+    if (kind === 'user') return me && id === String(me.id) ? me.name : t('employees.byUser', { id })
+    return kind === 'key' ? t('employees.byProgram', { id }) : by
+  }
 }
 
 interface ActProps {

@@ -1,19 +1,18 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
 import { saveFile } from '../../shared/download.ts'
-import { dateTime, number } from '../../shared/i18n.ts'
-import { Table } from '../../shared/table.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { Card } from '../page.tsx'
 import { api, request, useMe } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
+import { Certificates } from './certificates.tsx'
 import { useDone } from './employee-acts.tsx'
 import { usePeopleError } from './faults.ts'
-import { type Employee, type Erasure, keyOf, pathOf } from './people.ts'
+import { type Employee, pathOf } from './people.ts'
+import { Purge } from './purge.tsx'
 
 /** What a person has a right to: a copy of what is kept of them, and that their face is forgotten. */
 export function DataCard({ employee }: { employee: Employee }) {
@@ -22,6 +21,7 @@ export function DataCard({ employee }: { employee: Employee }) {
   const tell = useToast()
   const { errorOf } = usePeopleError()
   const [isErasing, setErasing] = useState(false)
+  const [isPurging, setPurging] = useState(false)
   const path = pathOf(employee.employee_id)
   const save = useMutation({
     mutationFn: async (format: 'zip' | 'json') => {
@@ -57,78 +57,18 @@ export function DataCard({ employee }: { employee: Employee }) {
           </Button>
         </div>
       )}
+      {may('employees:purge') && (
+        <div className="flex flex-col items-start gap-2 border-line border-t p-4">
+          <p className="text-muted text-sm">{t('employees.purgeFor')}</p>
+          <Button look="danger" onClick={() => setPurging(true)}>
+            {t('employees.purge')}
+          </Button>
+        </div>
+      )}
       <Certificates employeeId={employee.employee_id} />
       {isErasing && <Erase employee={employee} onClose={() => setErasing(false)} />}
+      {isPurging && <Purge employee={employee} onClose={() => setPurging(false)} />}
     </Card>
-  )
-}
-
-function Certificates({ employeeId }: { employeeId: string }) {
-  const { t } = useTranslation()
-  const erasures = useQuery({
-    queryKey: keyOf(employeeId, 'erasures'),
-    queryFn: () => api<Erasure[]>(`${pathOf(employeeId)}/erasures`),
-  })
-  if (!erasures.data?.length) return null
-  return (
-    <div className="border-line border-t">
-      <h3 className="px-4 pt-3 font-medium">{t('employees.certificates')}</h3>
-      <Table
-        caption={t('employees.certificates')}
-        rows={erasures}
-        rowKey={({ erasure_id }) => erasure_id}
-        empty={null}
-        columns={[
-          {
-            id: 'at',
-            header: t('employees.time'),
-            cell: ({ at, reason }) => (
-              <>
-                <p>{dateTime(at)}</p>
-                <p className="text-muted text-sm">{t(`erasedFor.${reason}`)}</p>
-              </>
-            ),
-          },
-          {
-            id: 'what',
-            header: t('employees.erasedWhat'),
-            cell: ({ deleted_photos, deleted_face_templates, key_erased }) => (
-              <>
-                <p>
-                  {t('employees.erasedCounts', {
-                    photos: number(deleted_photos),
-                    templates: number(deleted_face_templates),
-                  })}
-                </p>
-                {key_erased && (
-                  <Badge tone="good" symbol="✓">
-                    {t('employees.keyErased')}
-                  </Badge>
-                )}
-              </>
-            ),
-          },
-          {
-            id: 'save',
-            header: '',
-            alignRight: true,
-            cell: (erasure) => (
-              <Button
-                look="quiet"
-                onClick={() =>
-                  saveFile(
-                    new Blob([JSON.stringify(erasure, null, 2)], { type: 'application/json' }),
-                    `erasure-${erasure.erasure_id}.json`,
-                  )
-                }
-              >
-                {t('employees.save')}
-              </Button>
-            ),
-          },
-        ]}
-      />
-    </div>
   )
 }
 

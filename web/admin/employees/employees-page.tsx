@@ -149,7 +149,7 @@ function useColumns(view: ListView, change: (changes: ListView) => void): Column
           className="flex items-center gap-3 font-medium text-accent hover:underline max-sm:flex-row-reverse"
         >
           <Avatar employee={employee} />
-          <span className="min-w-0 break-words">{employee.name}</span>
+          <span className="min-w-0 break-words sm:min-w-32">{employee.name}</span>
         </Link>
       ),
     },
@@ -172,17 +172,13 @@ function useColumns(view: ListView, change: (changes: ListView) => void): Column
     {
       id: 'state',
       header: t('employees.stateOf'),
-      cell: (employee) => <EmployeeState employee={employee} />,
+      cell: (employee) => (
+        <span className="flex flex-wrap gap-1.5 max-sm:justify-end">
+          <EmployeeState employee={employee} />
+          {may('biometrics:read') && <NoPhoto employee={employee} />}
+        </span>
+      ),
     },
-    ...(may('biometrics:read') && view.state !== 'left'
-      ? [
-          {
-            id: 'face',
-            header: t('employees.face'),
-            cell: (employee: Employee) => <FaceBadge employee={employee} />,
-          },
-        ]
-      : []),
     {
       id: 'created_at',
       header: t('employees.added'),
@@ -193,14 +189,12 @@ function useColumns(view: ListView, change: (changes: ListView) => void): Column
   ]
 }
 
-/** Whether somebody can be recognised at all. The avatar of the row asks for it, in its time. */
-function FaceBadge({ employee }: { employee: Employee }) {
+/** That somebody cannot be recognised yet. The avatar of the row asks for the photos, in its time. */
+function NoPhoto({ employee }: { employee: Employee }) {
   const { t } = useTranslation()
   const { data: photos } = usePhotos(employee.employee_id, false)
-  if (!photos) return null
-  return photos.length > 0 ? (
-    <span className="whitespace-nowrap">{t('employees.photoCount', { count: photos.length })}</span>
-  ) : (
+  if (photos?.length !== 0 || employee.ended_at) return null
+  return (
     <Badge tone="warn" symbol="!">
       {t('employees.noPhoto')}
     </Badge>

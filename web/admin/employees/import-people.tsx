@@ -77,7 +77,9 @@ export function ImportPeople({ onClose }: { onClose: () => void }) {
             disabled={!report?.success || preview.isPending || changes === 0}
             onClick={() => run.mutate(file!)}
           >
-            {t('employees.importNow', { count: changes, shown: number(changes) })}
+            {report?.success
+              ? t('employees.importNow', { count: changes, shown: number(changes) })
+              : t('employees.importAct')}
           </Button>
         </div>
       </div>

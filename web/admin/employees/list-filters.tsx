@@ -20,10 +20,11 @@ export function ListFilters({ view, onChange }: ListFiltersProps) {
     onChange({ search: search || undefined }, { replace: true }),
   )
   return (
-    <search className="grid gap-3 p-4 sm:grid-cols-[2fr_1fr_1fr]">
+    <search className="grid grid-cols-2 gap-3 p-4 sm:grid-cols-[2fr_1fr_1fr]">
       <Field
         label={t('employees.search')}
         type="search"
+        className="max-sm:col-span-2"
         placeholder={t('employees.searchHint')}
         value={typed}
         maxLength={100}
@@ -55,7 +56,7 @@ export function ListFilters({ view, onChange }: ListFiltersProps) {
       {/* Where the table is one of cards, it has no headers to click at. */}
       <Select
         label={t('employees.sortBy')}
-        className="sm:hidden"
+        className="col-span-2 sm:hidden"
         value={view.sort ?? 'name'}
         onChange={(event) => onChange({ sort: sorts.find((one) => one === event.target.value) })}
       >

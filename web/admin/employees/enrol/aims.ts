@@ -1,5 +1,4 @@
 import type { FaceBox, Sight } from '../../../kiosk/walk-up.ts'
-import type { Processed } from '../people.ts'
 
 /** The pictures that are taken of a face, in their order; left and right are the person's own. */
 export const aims = ['straight', 'left', 'right'] as const
@@ -32,7 +31,7 @@ const MAX_OFF_CENTRE = 0.18
 const STRAIGHT_YAW = 9
 const TURNED_YAW = { least: 10, most: 21 }
 /** What a photo needs at least: the server refuses what is below it. */
-export const MIN_QUALITY = 0.8
+const MIN_QUALITY = 0.8
 
 /** What is wrong with where a face is; undefined where it stands as it should. */
 export function placeFault(
@@ -52,8 +51,15 @@ export function placeFault(
   return sight === 'moving' ? 'still' : undefined
 }
 
+/** What the server tells of a picture, as far as it matters here. */
+interface Look {
+  quality: { score: number; reasons: readonly string[] }
+  /** Degrees; to the person's own left it is positive. */
+  pose: { yaw: number }
+}
+
 /** What the server's look at a picture means for one that is to be taken now; `good`: it can be taken. */
-export function judge({ quality, pose }: Pick<Processed, 'quality' | 'pose'>, aim: Aim): Hint {
+export function judge({ quality, pose }: Look, aim: Aim): Hint {
   const turn = turnFault(pose.yaw, aim)
   if (turn) return turn
   if (quality.score >= MIN_QUALITY) return 'good'

@@ -53,36 +53,38 @@ export function CameraStep({ shots, onShot }: CameraStepProps) {
   }
   return (
     <div className="flex flex-col gap-4">
-      <div className="relative mx-auto aspect-4/3 w-full max-w-lg overflow-hidden rounded-2xl bg-black">
-        <video
-          ref={video}
-          muted
-          playsInline
-          aria-label={t('enrol.camera')}
-          className="size-full -scale-x-100 object-cover"
-        />
-        <div
-          aria-hidden="true"
-          className={`absolute inset-y-[8%] left-1/2 aspect-3/4 -translate-x-1/2 rounded-[50%] border-4 ${next && hint !== 'good' ? 'border-white/70 border-dashed' : 'border-emerald-300'}`}
-        />
-        <p
-          role="status"
-          className="absolute inset-x-0 bottom-0 bg-black/70 p-3 text-center font-semibold text-lg text-white"
-        >
-          {said}
-        </p>
-      </div>
-      <ol className="grid grid-cols-3 gap-3">
-        {aims.map((aim) => (
-          <Shot
-            key={aim}
-            aim={aim}
-            isNext={aim === next}
-            picture={shots[aim]}
-            onAgain={() => onShot(aim, undefined)}
+      <div className="flex justify-center gap-4 max-sm:flex-col">
+        <div className="relative aspect-4/3 w-full max-w-lg self-start overflow-hidden rounded-2xl bg-black">
+          <video
+            ref={video}
+            muted
+            playsInline
+            aria-label={t('enrol.camera')}
+            className="size-full -scale-x-100 object-cover"
           />
-        ))}
-      </ol>
+          <div
+            aria-hidden="true"
+            className={`absolute top-[3%] bottom-[17%] left-1/2 aspect-3/4 -translate-x-1/2 rounded-[50%] border-4 ${next && hint !== 'good' ? 'border-white/70 border-dashed' : 'border-emerald-300'}`}
+          />
+          <p
+            role="status"
+            className="absolute inset-x-0 bottom-0 bg-black/70 p-3 text-center font-semibold text-lg text-white"
+          >
+            {said}
+          </p>
+        </div>
+        <ol className="grid grid-cols-3 gap-3 sm:w-28 sm:shrink-0 sm:grid-cols-1 sm:content-start">
+          {aims.map((aim) => (
+            <Shot
+              key={aim}
+              aim={aim}
+              isNext={aim === next}
+              picture={shots[aim]}
+              onAgain={() => onShot(aim, undefined)}
+            />
+          ))}
+        </ol>
+      </div>
       <div className="flex flex-wrap items-center justify-between gap-3">
         <p className="text-muted text-sm">{t('enrol.byItself')}</p>
         <Button disabled={camera !== 'live' || !next} onClick={takeNow}>
@@ -115,9 +117,9 @@ function Shot({
       </div>
       <span className="text-sm">{t(`enrolAim.${aim}`)}</span>
       {picture && (
-        <Button look="quiet" onClick={onAgain} className="px-2!">
+        <button type="button" onClick={onAgain} className="min-h-6 text-accent text-sm underline">
           {t('enrol.again')}
-        </Button>
+        </button>
       )}
     </li>
   )

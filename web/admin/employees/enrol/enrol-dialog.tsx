@@ -64,7 +64,7 @@ function Enrolment({ employee, hasConsent, onClose }: EnrolmentProps) {
     way === 'files'
       ? files
       : aims.flatMap((aim) =>
-          shots[aim] ? [new File([shots[aim]], `${t(`enrolAim.${aim}`)}.jpg`, { type: 'image/jpeg' })] : [],
+          shots[aim] ? [new File([shots[aim]], t(`enrolAim.${aim}`), { type: 'image/jpeg' })] : [],
         )
   const avatar = hasAvatar ? chosen : (chosen ?? 0)
   const send = useEnrolment(employee)

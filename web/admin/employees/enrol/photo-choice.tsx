@@ -10,6 +10,7 @@ interface PhotoChoiceProps {
   /** Whether there is one that can be kept. */
   hasAvatar: boolean
   onAvatar: (index: number | undefined) => void
+  /** Of pictures that are drawn here; those of the camera are drawn beside it. */
   onRemove?: (index: number) => void
 }
 
@@ -32,11 +33,11 @@ export function PhotoChoice({ photos, avatar, hasAvatar, onAvatar, onRemove }: P
           {t('enrol.keepAvatar')}
         </label>
       )}
-      <div className="grid grid-cols-3 gap-3 sm:grid-cols-5">
+      <div className={onRemove ? 'grid grid-cols-3 gap-3 sm:grid-cols-5' : 'flex flex-wrap gap-x-5 gap-y-2'}>
         {photos.map((photo, index) => (
           <div key={index} className="flex min-w-0 flex-col gap-1">
             <label className="flex min-w-0 cursor-pointer flex-col gap-1 text-sm">
-              <Thumbnail photo={photo} />
+              {onRemove && <Thumbnail photo={photo} />}
               <span className="flex min-w-0 items-center gap-2">
                 <input
                   type="radio"
