@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -376,26 +377,65 @@ describe.each([
   ['vi', 'vi-VN', 'light'],
   ['en', 'en-GB', 'dark'],
 ] as const)('the pages of employees in %s', (language, locale, colorScheme) => {
-  test('look well with people in them', async () => {
+  const { employees, enrol, employeeAct, enrolFrom } = JSON.parse(
+    readFileSync(`web/i18n/${language}.json`, 'utf8'),
+  )
+
+  /** Presses a button of the page, looks at the dialog that it opens, and closes it again. */
+  async function lookAtDialog(page: Page, button: string, name: string) {
+    await page.getByRole('main').getByRole('button', { name: button, exact: true }).first().click()
+    await page.getByRole('dialog').waitFor()
+    await expectGoodLooks(page, `${name}-${language}`)
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  }
+
+  test('look well: the list, and what it opens', async () => {
     const { page, faults } = await openList({ locale, colorScheme })
     await page.getByRole('row').nth(1).waitFor()
     await page.waitForLoadState('networkidle')
     await expectGoodLooks(page, `employees-${language}`)
-    const buttons = page.getByRole('main').getByRole('button')
-    await buttons.nth(2).click()
-    await page.getByRole('dialog').waitFor()
-    await expectGoodLooks(page, `employees-add-${language}`)
-    await page.keyboard.press('Escape')
-    await page.goto(`${office.server.base}/admin/employees/AN`)
+    await lookAtDialog(page, employees.add, 'employees-add')
+    await lookAtDialog(page, employees.import, 'employees-import')
+    await lookAtDialog(page, employees.importPhotos, 'employees-photos')
+    await page.goto(`${office.server.base}/admin/employees?search=nobody+at+all`)
+    await page.getByText(employees.noMatch).waitFor()
+    await expectGoodLooks(page, `employees-none-${language}`)
+    expect(faults).toEqual([])
+  }, 300_000)
+
+  test('look well: the card, and what it opens', async () => {
+    const { page, faults } = await openCard('AN', { locale, colorScheme })
     await page.getByRole('listitem').locator('img').first().waitFor()
     await page.waitForLoadState('networkidle')
     await expectGoodLooks(page, `employee-${language}`)
-    for (const [index, name] of ['end', 'deactivate', 'edit'].entries()) {
-      await page.getByRole('main').getByRole('button').nth(index).click()
-      await page.getByRole('dialog').waitFor()
-      await expectGoodLooks(page, `employee-${name}-${language}`)
-      await page.keyboard.press('Escape')
-    }
-    expect(faults).toEqual([])
-  }, 300_000)
+    await page.getByRole('heading', { name: employees.templates }).scrollIntoViewIfNeeded()
+    await expectGoodLooks(page, `employee-templates-${language}`)
+    await page.getByRole('heading', { name: employees.privacy }).scrollIntoViewIfNeeded()
+    await expectGoodLooks(page, `employee-privacy-${language}`)
+    await lookAtDialog(page, employees.edit, 'employee-edit')
+    await lookAtDialog(page, employees.end, 'employee-end')
+    await lookAtDialog(page, employeeAct.deactivate, 'employee-deactivate')
+    await lookAtDialog(page, employees.withdraw, 'employee-withdraw')
+    await lookAtDialog(page, employees.delete, 'employee-delete-photo')
+    await lookAtDialog(page, employees.erase, 'employee-erase')
+    await lookAtDialog(page, employees.purge, 'employee-purge')
+    await lookAtDialog(page, enrol.add, 'employee-enrol')
+    await page.getByRole('button', { name: enrol.add, exact: true }).click()
+    await page.getByRole('dialog').getByRole('button', { name: enrolFrom.files }).click()
+    await chooseFile(page, [
+      { name: 'stranger.png', mimeType: 'image/png', buffer: await portrait('blonde') },
+      { name: 'group.jpg', mimeType: 'image/jpeg', buffer: groupPhoto(6) },
+    ])
+    await expectGoodLooks(page, `employee-files-${language}`)
+    await page.getByRole('dialog').getByRole('button').last().click()
+    await page.getByText(enrol.nothing).waitFor({ timeout: PATIENCE_MS })
+    await expectGoodLooks(page, `employee-refused-${language}`)
+    await page.keyboard.press('Escape')
+    await page.goto(`${office.server.base}/admin/employees/bun`)
+    await page.getByText(employees.certificates).waitFor()
+    await expectGoodLooks(page, `employee-erased-${language}`)
+    // That the photos were refused stands on the browser's console.
+    expect(faults.filter((fault) => !/422.*(upload-photo|process)/.test(fault))).toEqual([])
+  }, 400_000)
 })

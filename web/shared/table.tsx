@@ -52,16 +52,20 @@ export function Table<Row>({ caption, columns, rows, rowKey, empty }: TableProps
               className={`px-4 py-2 font-medium ${alignRight ? 'text-right' : ''}`}
             >
               {sort ? (
-                <button
-                  type="button"
-                  onClick={sort.onSort}
-                  className="-mx-1 whitespace-nowrap rounded px-1 py-1 hover:text-ink"
-                >
-                  {header}
-                  <span aria-hidden="true" className={sort.order ? 'text-ink' : 'opacity-50'}>
-                    {sort.order === 'ascending' ? ' ↑' : sort.order === 'descending' ? ' ↓' : ' ↕'}
-                  </span>
-                </button>
+                <>
+                  {/* Where the headers are not to be seen, there is nothing to click at. */}
+                  <span className="sm:hidden">{header}</span>
+                  <button
+                    type="button"
+                    onClick={sort.onSort}
+                    className="-mx-1 whitespace-nowrap rounded px-1 py-1 hover:text-ink max-sm:hidden"
+                  >
+                    {header}
+                    <span aria-hidden="true" className={sort.order ? 'text-ink' : 'opacity-50'}>
+                      {sort.order === 'ascending' ? ' ↑' : sort.order === 'descending' ? ' ↓' : ' ↕'}
+                    </span>
+                  </button>
+                </>
               ) : (
                 header
               )}

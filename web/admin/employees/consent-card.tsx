@@ -10,7 +10,7 @@ import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
 import { ConsentAsked, newestTextVersion } from './consent-asked.tsx'
-import { useDone } from './employee-acts.tsx'
+import { useDone } from './done.ts'
 import { type Consent, type Employee, keyOf, pathOf } from './people.ts'
 
 export function useConsents(employeeId: string) {

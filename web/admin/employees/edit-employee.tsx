@@ -6,7 +6,7 @@ import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
 import { api } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
-import { useDone } from './employee-acts.tsx'
+import { useDone } from './done.ts'
 import { type Employee, keyOf, pathOf } from './people.ts'
 import { isAboutField, PersonFields, readValues } from './person-fields.tsx'
 

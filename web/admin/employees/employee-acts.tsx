@@ -6,6 +6,7 @@ import { Confirm } from '../../shared/dialog.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { api, useMe } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
+import { useDone } from './done.ts'
 import { EditEmployee } from './edit-employee.tsx'
 import { type Employee, keyOf, pathOf } from './people.ts'
 
@@ -38,18 +39,6 @@ export function EmployeeActs({ employee }: { employee: Employee }) {
 interface ActProps {
   employee: Employee
   onClose: () => void
-}
-
-/** What every act on a person does when it is done. */
-export function useDone(employee: Employee, onClose: () => void) {
-  const tell = useToast()
-  const queries = useQueryClient()
-  return (text: string) => {
-    queries.invalidateQueries({ queryKey: keyOf(employee.employee_id) })
-    queries.invalidateQueries({ queryKey: ['employees'] })
-    tell(text)
-    onClose()
-  }
 }
 
 function Turn({ employee, act, onClose }: ActProps & { act: 'deactivate' | 'reactivate' }) {

@@ -14,7 +14,7 @@ import { ExportButtons } from './export-buttons.tsx'
 import { ImportPeople } from './import-people.tsx'
 import { ImportPhotos } from './import-photos.tsx'
 import { ListFilters } from './list-filters.tsx'
-import { filterQuery, type ListView, useListView } from './list-view.ts'
+import { filterQuery, isFiltered, type ListView, useListView } from './list-view.ts'
 import type { Employee } from './people.ts'
 import { Avatar, usePhotos } from './picture.tsx'
 
@@ -35,7 +35,6 @@ export function EmployeesPage() {
   })
   const close = () => setOpen(undefined)
   const mayChange = may('employees:write')
-  const isFiltered = view.search !== undefined || view.department !== undefined || view.state !== undefined
   const columns = useColumns(view, change)
   return (
     <Page
@@ -65,10 +64,12 @@ export function EmployeesPage() {
             rowKey={({ id }) => id}
             columns={columns}
             empty={
-              isFiltered ? (
+              isFiltered(view) ? (
                 <EmptyWith text={t('employees.noMatch')}>
                   <Button
-                    onClick={() => change({ search: undefined, department: undefined, state: undefined })}
+                    onClick={() =>
+                      change({ search: undefined, department: undefined, site: undefined, state: undefined })
+                    }
                   >
                     {t('employees.clearFilters')}
                   </Button>

@@ -1,8 +1,7 @@
-import { useQuery } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Field, Select } from '../../shared/field.tsx'
-import { api } from '../session.ts'
+import { useDepartments, useSites } from './choices.ts'
 import { type ListView, sorts, states } from './list-view.ts'
 
 const TYPED_MS = 300
@@ -16,11 +15,12 @@ interface ListFiltersProps {
 export function ListFilters({ view, onChange }: ListFiltersProps) {
   const { t } = useTranslation()
   const departments = useDepartments()
+  const sites = useSites() ?? []
   const [typed, setTyped] = useTyped(view.search ?? '', (search) =>
     onChange({ search: search || undefined }, { replace: true }),
   )
   return (
-    <search className="grid grid-cols-2 gap-3 p-4 sm:grid-cols-[2fr_1fr_1fr]">
+    <search className="grid grid-cols-2 gap-3 p-4 sm:grid-flow-col sm:auto-cols-fr sm:grid-cols-[2fr]">
       <Field
         label={t('employees.search')}
         type="search"
@@ -53,6 +53,20 @@ export function ListFilters({ view, onChange }: ListFiltersProps) {
           </option>
         ))}
       </Select>
+      {sites.length > 1 && (
+        <Select
+          label={t('employeeColumn.site')}
+          value={view.site ?? ''}
+          onChange={(event) => onChange({ site: Number(event.target.value) || undefined })}
+        >
+          <option value="">{t('employees.all')}</option>
+          {sites.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </Select>
+      )}
       {/* Where the table is one of cards, it has no headers to click at. */}
       <Select
         label={t('employees.sortBy')}
@@ -68,13 +82,6 @@ export function ListFilters({ view, onChange }: ListFiltersProps) {
       </Select>
     </search>
   )
-}
-
-export function useDepartments(): string[] | undefined {
-  return useQuery({
-    queryKey: ['employees', 'departments'],
-    queryFn: () => api<string[]>('/employees/departments'),
-  }).data
 }
 
 /** A text that is told once nobody types any more; it follows what is told from elsewhere, the Back button say. */

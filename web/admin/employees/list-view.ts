@@ -8,6 +8,8 @@ export const sorts = ['name', '-name', 'employee_id', '-employee_id', 'created_a
 export interface ListView {
   search?: string
   department?: string
+  /** The number of a site. */
+  site?: number
   state?: (typeof states)[number]
   sort?: (typeof sorts)[number]
   skip?: number
@@ -25,27 +27,33 @@ export function useListView() {
   return [view, change] as const
 }
 
+export const isFiltered = ({ search, department, site, state }: ListView): boolean =>
+  [search, department, site, state].some((filter) => filter !== undefined)
+
 /** Only what can be meant: an address may have been written by anybody. */
 function readView(given: Record<string, unknown> | ListView): ListView {
-  const { search, department, state, sort, skip } = given as Record<string, unknown>
+  const { search, department, site, state, sort, skip } = given as Record<string, unknown>
   const text = (value: unknown) =>
     (typeof value === 'string' || typeof value === 'number') && value !== ''
       ? String(value).slice(0, 100)
       : undefined
+  const count = (value: unknown) => (Number.isInteger(value) && Number(value) > 0 ? Number(value) : undefined)
   return {
     search: text(search),
     department: text(department),
     state: states.find((one) => one === state),
     sort: sorts.find((one) => one === sort),
-    skip: Number.isInteger(skip) && Number(skip) > 0 ? Number(skip) : undefined,
+    site: count(site),
+    skip: count(skip),
   }
 }
 
 /** As the API asks for it; an export takes the same. */
-export function filterQuery({ search, department, state, sort = 'name' }: ListView) {
+export function filterQuery({ search, department, site, state, sort = 'name' }: ListView) {
   return {
     search,
     department,
+    site_id: site,
     sort,
     ...(state === 'left' ? { ended: true } : state && { is_active: state === 'active' }),
   }

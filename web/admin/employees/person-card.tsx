@@ -1,9 +1,9 @@
 import { useTranslation } from 'react-i18next'
 import { dateTime, shortDate } from '../../shared/i18n.ts'
 import { Card } from '../page.tsx'
+import { useSites } from './choices.ts'
 import { EmployeeState } from './employee-state.tsx'
 import type { Employee } from './people.ts'
-import { useSites } from './person-fields.tsx'
 import { Avatar } from './picture.tsx'
 
 /** Who it is. */

@@ -1,25 +1,14 @@
-import { useQuery } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../shared/api.ts'
 import { Field, Select } from '../../shared/field.tsx'
-import { api, useMe } from '../session.ts'
+import { useDepartments, useSites } from './choices.ts'
 import { useFaultText } from './faults.ts'
-import { useDepartments } from './list-filters.tsx'
-import type { Employee, Site } from './people.ts'
+import type { Employee } from './people.ts'
 
 const texts = ['name', 'department', 'position', 'email', 'phone'] as const
 export type Values = Pick<Employee, (typeof texts)[number] | 'site_id'>
 
 const limits = { name: 200, department: 100, position: 100, email: 254, phone: 50 }
-
-export function useSites(): Site[] | undefined {
-  const { may } = useMe()
-  return useQuery({
-    queryKey: ['sites', 'all'],
-    queryFn: () => api<Site[]>('/sites', { query: { limit: 1000 } }),
-    enabled: may('sites:read'),
-  }).data
-}
 
 /** The fields of a person but the id. `error`: what the server said of what was sent. */
 export function PersonFields({ person, error }: { person?: Values; error: unknown }) {

@@ -10,7 +10,7 @@ import { useToast } from '../../shared/toast.tsx'
 import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
-import { useDone } from './employee-acts.tsx'
+import { useDone } from './done.ts'
 import { usePeopleError } from './faults.ts'
 import { type Employee, keyOf, pathOf, type Template } from './people.ts'
 
