@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import fastifyStatic from '@fastify/static'
+import type { FastifyReply } from 'fastify'
 import type { App } from './shared/http.ts'
 
 /** Beside this file once it is built; seen from the sources, in the same place. */
@@ -12,17 +13,15 @@ export async function webRoutes(app: App): Promise<void> {
   await app.register(fastifyStatic, { root: folder, serve: false, cacheControl: false })
 
   app.get('/', open, (_request, reply) => reply.redirect('/admin'))
-  // A page names the files of its version, and so must never be an older one than they.
-  for (const path of ['/admin', '/admin/*', '/setup', '/reset'])
-    app.get(path, open, (_request, reply) => reply.header('cache-control', 'no-store').sendFile('admin.html'))
-  app.get('/kiosk', open, (_request, reply) => {
-    // The detector of faces is WebAssembly, which counts as a script.
+  const sendPage = (reply: FastifyReply, name: string) => {
+    // The detector of faces, at the kiosk and where people are enrolled, is WebAssembly, which counts as a script.
     const policy = `${reply.getHeader('content-security-policy')};script-src 'self' 'wasm-unsafe-eval'`
-    return reply
-      .header('cache-control', 'no-store')
-      .header('content-security-policy', policy)
-      .sendFile('kiosk.html')
-  })
+    // A page names the files of its version, and so must never be an older one than they.
+    return reply.header('cache-control', 'no-store').header('content-security-policy', policy).sendFile(name)
+  }
+  for (const path of ['/admin', '/admin/*', '/setup', '/reset'])
+    app.get(path, open, (_request, reply) => sendPage(reply, 'admin.html'))
+  app.get('/kiosk', open, (_request, reply) => sendPage(reply, 'kiosk.html'))
   // The pairing code stands behind a #, which a browser takes along and sends to nobody.
   app.get('/pair', open, (_request, reply) => reply.redirect('/kiosk'))
   for (const name of ['icon.svg', 'kiosk.webmanifest', 'kiosk-worker.js'])

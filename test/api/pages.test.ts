@@ -31,12 +31,15 @@ describe.skipIf(!existsSync(folder))('the pages', () => {
     expect((await get('/pair')).headers.location).toBe('/kiosk')
   })
 
-  test('run no code but their own; the kiosk its detector too', async () => {
-    const policyOf = async (url: string) => String((await get(url)).headers['content-security-policy'])
-    expect(await policyOf('/admin')).not.toMatch(/unsafe|script-src/)
-    expect(await policyOf('/kiosk')).toContain("default-src 'self'")
-    expect(await policyOf('/kiosk')).toMatch(/script-src 'self' 'wasm-unsafe-eval'$/)
-  })
+  test.each(['/admin', '/setup', '/kiosk'])(
+    'run no code at %s but their own, the detector included',
+    async (url) => {
+      const policy = String((await get(url)).headers['content-security-policy'])
+      expect(policy).toContain("default-src 'self'")
+      expect(policy).toMatch(/script-src 'self' 'wasm-unsafe-eval'$/)
+      expect(policy).not.toMatch(/'unsafe-/)
+    },
+  )
 
   test('have files that are kept for ever, because another content has another name', async () => {
     for (const name of readdirSync(`${folder}/assets`)) {

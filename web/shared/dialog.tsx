@@ -6,13 +6,15 @@ interface DialogProps {
   title: ReactNode
   children: ReactNode
   onClose: () => void
+  /** Of a dialog with a table or pictures in it. */
+  isWide?: boolean
 }
 
 /**
  * A modal dialog, open as long as it is drawn. The browser's own: it keeps the focus inside, closes with Escape, and
  * needs no style element, which the content security policy would refuse.
  */
-export function Dialog({ title, children, onClose }: DialogProps) {
+export function Dialog({ title, children, onClose, isWide }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null)
   const id = useId()
   useEffect(() => {
@@ -28,7 +30,7 @@ export function Dialog({ title, children, onClose }: DialogProps) {
         event.preventDefault()
         onClose()
       }}
-      className="m-auto max-h-[90dvh] w-[min(36rem,calc(100vw-2rem))] overflow-auto rounded-2xl border border-line bg-surface p-6 text-ink shadow-xl backdrop:bg-black/50"
+      className={`m-auto max-h-[90dvh] max-w-[calc(100vw-2rem)] overflow-auto rounded-2xl border border-line bg-surface p-6 text-ink shadow-xl backdrop:bg-black/50 max-sm:p-4 ${isWide ? 'w-[56rem]' : 'w-[36rem]'}`}
     >
       <h2 id={id} className="mb-4 font-semibold text-xl">
         {title}

@@ -58,6 +58,16 @@ export function dateTime(time: string | Date, timeZone?: string): string {
   }).format(new Date(time))
 }
 
+/** 27/11/2026 */
+export function shortDate(time: string | Date, timeZone?: string): string {
+  return new Intl.DateTimeFormat(locale(), {
+    day: '2-digit',
+    month: '2-digit',
+    year: 'numeric',
+    timeZone,
+  }).format(new Date(time))
+}
+
 /** thứ Sáu, 27 tháng 11, 2026 */
 export function longDate(time: string | Date, timeZone?: string): string {
   return new Intl.DateTimeFormat(locale(), { dateStyle: 'full', timeZone }).format(new Date(time))

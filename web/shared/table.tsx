@@ -11,6 +11,8 @@ export interface Column<Row> {
   cell: (row: Row) => ReactNode
   /** Of a number, say. */
   alignRight?: boolean
+  /** Where the list can be sorted by it: how it is now, undefined for by something else, and what a click does. */
+  sort?: { order: 'ascending' | 'descending' | undefined; onSort: () => void }
 }
 
 /** What a query says of the rows: those of TanStack Query fit. */
@@ -41,14 +43,32 @@ export function Table<Row>({ caption, columns, rows, rowKey, empty }: TableProps
       <caption className="sr-only">{caption}</caption>
       <thead role="rowgroup" className="border-line border-b text-muted text-sm max-sm:sr-only">
         <tr role="row">
-          {columns.map(({ id, header, alignRight }) => (
+          {columns.map(({ id, header, alignRight, sort }) => (
             <th
               key={id}
               role="columnheader"
               scope="col"
+              aria-sort={sort?.order}
               className={`px-4 py-2 font-medium ${alignRight ? 'text-right' : ''}`}
             >
-              {header}
+              {sort ? (
+                <>
+                  {/* Where the headers are not to be seen, there is nothing to click at. */}
+                  <span className="sm:hidden">{header}</span>
+                  <button
+                    type="button"
+                    onClick={sort.onSort}
+                    className="-mx-1 whitespace-nowrap rounded px-1 py-1 hover:text-ink max-sm:hidden"
+                  >
+                    {header}
+                    <span aria-hidden="true" className={sort.order ? 'text-ink' : 'opacity-50'}>
+                      {sort.order === 'ascending' ? ' ↑' : sort.order === 'descending' ? ' ↓' : ' ↕'}
+                    </span>
+                  </button>
+                </>
+              ) : (
+                header
+              )}
             </th>
           ))}
         </tr>
