@@ -5,11 +5,11 @@ import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
 import { type App, problems, text } from '../shared/http.ts'
 import { wholeList } from '../shared/paging.ts'
-import { type ModelSwitch, type SwitchRow, secondsLeft } from './model-switch.ts'
+import { type ModelSwitch, type PackState, type SwitchRow, secondsLeft } from './model-switch.ts'
 
 const startSchema = z.object({ pack: text(100).describe('The name of an installed pack') })
 
-const switchSchema = z
+export const switchSchema = z
   .object({
     id: z.number(),
     from_pack: z.string(),
@@ -58,6 +58,20 @@ const switchSchema = z
   })
   .meta({ id: 'ModelSwitch' })
 
+export const packSchema = z
+  .object({
+    name: z.string(),
+    title: z.string(),
+    description: z.string(),
+    licence: z.string(),
+    state: z
+      .enum(['in_use', 'ready', 'not_installed', 'not_measured'])
+      .describe('ready: it can be switched to. not_measured: nobody knows what its scores mean'),
+    message: z.string().nullable().describe('What to do before it can be switched to'),
+    files: z.array(z.object({ name: z.string(), sha256: z.string() })),
+  })
+  .meta({ id: 'ModelPack' })
+
 const tags = ['Recognition']
 
 /** Changes of the model pack. */
@@ -74,6 +88,19 @@ export function modelSwitchRoutes(
       ...judged,
     }
   }
+
+  app.get(
+    '/recognition/models',
+    {
+      config: { access: 'system:read' },
+      schema: {
+        tags,
+        summary: 'The model packs: the one in use, and which others this machine can switch to',
+        response: { 200: z.array(packSchema), ...problems },
+      },
+    },
+    async (request, reply) => wholeList(request, reply, (await modelSwitch.packs()).map(packAnswer)),
+  )
 
   app.post(
     '/recognition/models/switch',
@@ -161,4 +188,18 @@ export function modelSwitchRoutes(
     },
     async (request) => answer(await modelSwitch.cancel(ledger.by(authorOf(request)))),
   )
+}
+
+function packAnswer({ pack, inUse, unusable }: PackState): z.infer<typeof packSchema> {
+  const { name, title, description, licence, files } = pack
+  const lacks = unusable?.code === 'pack_not_measured' ? 'not_measured' : 'not_installed'
+  return {
+    name,
+    title,
+    description,
+    licence: licence.name,
+    state: inUse ? 'in_use' : unusable ? lacks : 'ready',
+    message: unusable?.message ?? null,
+    files: Object.entries(files).map(([file, { sha256 }]) => ({ name: file, sha256 })),
+  }
 }
