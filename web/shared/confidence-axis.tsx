@@ -18,19 +18,25 @@ export function confidenceAxis(width: number, margin: number): Axis {
 
 /** 1:10K, the share of comparisons of different people that reach a confidence. */
 export function oneIn(confidence: number): string {
-  const rate = 10 ** (10 * (confidence - FROM))
+  return `1:${decades(confidence - FROM)}`
+}
+
+/** 10K, how many times more .4 of confidence is. */
+export function decades(confidence: number): string {
   const format = { notation: 'compact', maximumSignificantDigits: 2 } as const
-  return `1:${new Intl.NumberFormat(i18next.language === 'vi' ? 'vi-VN' : 'en-GB', format).format(rate)}`
+  // British English writes a million as m.
+  const language = i18next.language === 'vi' ? 'vi-VN' : 'en-US'
+  return new Intl.NumberFormat(language, format).format(10 ** (10 * confidence))
 }
 
 /** The scale at the foot of a picture: confidences, and below them the false-match rates that they mean. */
 export function AxisScale({ axis, y }: { axis: Axis; y: number }) {
   const step = axis.width < 480 ? 2 : 1
-  const decades = Array.from({ length: DECADES / step + 1 }, (_, index) => index * step)
+  const marks = Array.from({ length: DECADES / step + 1 }, (_, index) => index * step)
   return (
     <g className="fill-muted text-xs" textAnchor="middle">
       <line x1={axis.x(FROM)} x2={axis.x(TO)} y1={y} y2={y} className="stroke-line" />
-      {decades.map((decade) => {
+      {marks.map((decade) => {
         const confidence = FROM + decade / 10
         return (
           <g key={decade}>

@@ -5,7 +5,11 @@ export function useMeasuredWidth<Element extends HTMLElement>(first = 320) {
   const ref = useRef<Element>(null)
   const [width, setWidth] = useState(first)
   useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry.contentRect.width)))
+    const observer = new ResizeObserver(([entry]) => {
+      const { width: found } = entry.contentRect
+      // Nothing while it is not shown.
+      if (found > 0) setWidth(Math.floor(found))
+    })
     observer.observe(ref.current!)
     return () => observer.disconnect()
   }, [])

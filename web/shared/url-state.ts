@@ -13,12 +13,20 @@ export function useUrlState(): [State, (changes: Record<string, string | undefin
   const change = (changes: Record<string, string | undefined>, { replace = false }: How = {}) => {
     const next = (before: Record<string, unknown>) => {
       const all = Object.entries({ ...before, ...changes })
-      return Object.fromEntries(all.filter(([, value]) => value !== undefined && value !== ''))
+      return Object.fromEntries(
+        all
+          .filter(([, value]) => value !== undefined && value !== '')
+          .map(([name, value]) => [name, bare(value)]),
+      )
     }
     navigate({ to: '.', search: next, replace, resetScroll: false } as Parameters<typeof navigate>[0])
   }
   return [state, change]
 }
+
+/** A number stands in an address as it is, a text of digits only between quotation marks. */
+const bare = (value: unknown) =>
+  typeof value === 'string' && String(Number(value)) === value ? Number(value) : value
 
 interface How {
   /** Back does not come here again: for each letter that is typed, say. */

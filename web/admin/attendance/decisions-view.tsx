@@ -63,7 +63,7 @@ export function DecisionsView() {
               header: t('attendance.time'),
               cell: ({ made_at, device_id }) => (
                 <div>
-                  <time dateTime={made_at} className="tabular-nums">
+                  <time dateTime={made_at} className="whitespace-nowrap tabular-nums">
                     {dateTime(made_at, zone)}
                   </time>
                   <p className="text-muted text-sm">{device_id ?? t('attendance.noDevice')}</p>
@@ -80,7 +80,7 @@ export function DecisionsView() {
               header: t('attendance.person'),
               cell: ({ employee_id, employee_name }) =>
                 employee_id === null ? (
-                  <span className="text-muted">{t('attendance.nobody')}</span>
+                  <span className="whitespace-nowrap text-muted">{t('attendance.nobody')}</span>
                 ) : (
                   (employee_name ?? employee_id)
                 ),
@@ -101,7 +101,7 @@ export function DecisionsView() {
               alignRight: true,
               cell: ({ decision_id, outcome }) => (
                 <WhyLink
-                  search={{ decision: String(decision_id) }}
+                  search={{ decision: decision_id }}
                   of={t(`attendance.outcomes.${outcome}` as 'attendance.outcomes.identified')}
                 />
               ),

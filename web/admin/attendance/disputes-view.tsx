@@ -74,7 +74,7 @@ export function DisputesView() {
               header: t('attendance.time'),
               cell: ({ timestamp, device_id, attendance_type }) => (
                 <div className="space-y-1">
-                  <time dateTime={timestamp} className="tabular-nums">
+                  <time dateTime={timestamp} className="whitespace-nowrap tabular-nums">
                     {dateTime(timestamp, zone)}
                   </time>
                   <p className="flex items-center gap-2 text-muted text-sm max-sm:justify-end">
@@ -107,9 +107,11 @@ export function DisputesView() {
               alignRight: true,
               cell: (dispute) => (
                 <div className="flex justify-end gap-2">
-                  <WhyLink search={{ explain: String(dispute.attendance_id) }} of={dispute.employee_name} />
+                  <WhyLink search={{ explain: dispute.attendance_id }} of={dispute.employee_name} />
                   {dispute.state === 'open' && may('attendance:write') && (
-                    <Button onClick={() => setChosen(dispute)}>{t('attendance.disputes.resolve')}</Button>
+                    <Button className="whitespace-nowrap" onClick={() => setChosen(dispute)}>
+                      {t('attendance.disputes.resolve')}
+                    </Button>
                   )}
                 </div>
               ),

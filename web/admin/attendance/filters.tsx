@@ -5,6 +5,7 @@ import type { deviceSchema } from '../../../src/devices/schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Field, Select } from '../../shared/field.tsx'
+import { number } from '../../shared/i18n.ts'
 import { useUrlState } from '../../shared/url-state.ts'
 import { api, useMe } from '../session.ts'
 import { daysOf, momentsOf, ranges, wallTime } from './site-time.ts'
@@ -12,6 +13,9 @@ import { daysOf, momentsOf, ranges, wallTime } from './site-time.ts'
 const TYPING_MS = 300
 const kinds = ['face', 'manual', 'correction', 'import'] as const
 const disputes = ['open', 'confirmed', 'rejected'] as const
+
+/** What a narrow screen shows only where it is asked for. */
+const further = ['device', 'type', 'kind', 'disputed', 'all']
 
 /** What the address asks for, as the API takes it. */
 export function filterOf(url: Record<string, string>, zone: string | undefined) {
@@ -33,15 +37,21 @@ export function PunchFilters({ zone }: { zone: string | undefined }) {
   const { t } = useTranslation()
   const [url, change] = useUrlState()
   const set = (changes: Record<string, string>) => change({ ...changes, skip: '' })
+  const given = further.filter((name) => url[name]).length
+  const [isOpen, setOpen] = useState(given > 0)
   return (
     <search className="flex flex-col gap-3">
       <DayFilter zone={zone} />
-      <div className="grid grid-cols-2 gap-3 sm:grid-cols-3 lg:grid-cols-5">
-        <SearchField
-          label={t('attendance.search')}
-          value={url.search ?? ''}
-          onSearch={(search) => change({ search, skip: '' }, { replace: true })}
-        />
+      <SearchField
+        className="sm:max-w-sm"
+        label={t('attendance.search')}
+        value={url.search ?? ''}
+        onSearch={(search) => change({ search, skip: '' }, { replace: true })}
+      />
+      <Button className="sm:hidden" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        {t('attendance.further')} {given > 0 && `(${number(given)})`}
+      </Button>
+      <div className={`grid grid-cols-2 gap-3 sm:grid-cols-4 ${isOpen ? '' : 'max-sm:hidden'}`}>
         <DeviceFilter />
         <Select
           label={t('attendance.direction')}
@@ -77,7 +87,7 @@ export function PunchFilters({ zone }: { zone: string | undefined }) {
           ))}
         </Select>
       </div>
-      <label className="flex min-h-10 items-center gap-2 self-start">
+      <label className={`flex min-h-10 items-center gap-2 self-start ${isOpen ? '' : 'max-sm:hidden'}`}>
         <input
           type="checkbox"
           className="size-5 accent-accent"
@@ -140,7 +150,9 @@ function SearchField({
   label,
   value,
   onSearch,
+  className,
 }: {
+  className: string
   label: string
   value: string
   onSearch: (text: string) => void
@@ -152,6 +164,7 @@ function SearchField({
   useEffect(() => setTyped((now) => (now.trim() === value ? now : value)), [value])
   return (
     <Field
+      className={className}
       label={label}
       type="search"
       maxLength={100}

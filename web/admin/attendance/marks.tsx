@@ -65,7 +65,7 @@ const disputeTones: Record<NonNullable<Punch['disputed']>, Tone> = {
 export function DisputeBadge({ state }: { state: NonNullable<Punch['disputed']> }) {
   const { t } = useTranslation()
   return (
-    <Badge tone={disputeTones[state]} symbol="✋">
+    <Badge tone={disputeTones[state]} symbol="!">
       {t(`attendance.disputed.${state}`)}
     </Badge>
   )

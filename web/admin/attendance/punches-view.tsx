@@ -66,7 +66,7 @@ export function PunchesView() {
                 <div>
                   <time
                     dateTime={timestamp}
-                    className={`tabular-nums ${superseded_by ? 'line-through' : ''}`}
+                    className={`whitespace-nowrap tabular-nums ${superseded_by ? 'line-through' : ''}`}
                   >
                     {dateTime(timestamp, zone)}
                   </time>
@@ -86,9 +86,11 @@ export function PunchesView() {
               alignRight: true,
               cell: (punch) => (
                 <div className="flex justify-end gap-2">
-                  <WhyLink search={{ explain: String(punch.id) }} of={punch.employee_name} />
+                  <WhyLink search={{ explain: punch.id }} of={punch.employee_name} />
                   {may('attendance:write') && punch.superseded_by === null && !punch.is_void && (
-                    <Button onClick={() => setChosen(punch)}>{t('attendance.correct.open')}</Button>
+                    <Button className="whitespace-nowrap" onClick={() => setChosen(punch)}>
+                      {t('attendance.correct.open')}
+                    </Button>
                   )}
                 </div>
               ),

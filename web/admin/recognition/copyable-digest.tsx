@@ -16,7 +16,10 @@ export function CopyableDigest({ digest }: { digest: string }) {
       className="rounded px-1 font-mono text-sm hover:bg-sunken"
       onClick={() => navigator.clipboard.writeText(digest).then(() => tell(t('recognition.copied')))}
     >
-      {short}… <span aria-hidden="true">⧉</span>
+      {short}…{' '}
+      <svg aria-hidden="true" viewBox="0 0 12 12" className="inline size-3 fill-none stroke-current">
+        <path d="M4 4h7v7H4zM8 4V1H1v7h3" />
+      </svg>
     </button>
   )
 }

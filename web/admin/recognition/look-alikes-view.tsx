@@ -41,7 +41,7 @@ export function LookAlikesView() {
               cell: ({ origin, confidence }) => (
                 <Badge
                   tone={origin === 'dispute' ? 'warn' : 'info'}
-                  symbol={origin === 'dispute' ? '✋' : '≈'}
+                  symbol={origin === 'dispute' ? '!' : '≈'}
                 >
                   {t(`recognition.lookAlikes.origin.${origin}`)}
                   {confidence !== null && ` ${number(confidence, 2)}`}

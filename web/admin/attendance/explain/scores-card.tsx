@@ -1,4 +1,5 @@
 import { useTranslation } from 'react-i18next'
+import { decades } from '../../../shared/confidence-axis.tsx'
 import { number } from '../../../shared/i18n.ts'
 import { Table } from '../../../shared/table.tsx'
 import { Card } from '../../page.tsx'
@@ -30,7 +31,7 @@ export function ScoresCard({ explanation }: { explanation: Explanation }) {
           <p className="text-muted text-sm">
             {t('attendance.scores.ahead', {
               margin: number(margin, 2),
-              times: number(10 ** (10 * Math.min(margin, 0.9))),
+              times: decades(margin),
             })}
           </p>
         )}

@@ -15,6 +15,7 @@ export function TimingsCard({ timings }: { timings: Record<string, number> }) {
       title={t('attendance.timings.title')}
       aside={<span className="text-muted text-sm">{number(total)} ms</span>}
     >
+      {total < 1 && <p className="px-4 pt-4 text-muted text-sm">{t('attendance.timings.cached')}</p>}
       <dl className="flex flex-col gap-2 p-4">
         {shown.map((stage) => (
           <div key={stage} className="grid grid-cols-[7rem_1fr_4rem] items-center gap-3 text-sm">
