@@ -23,6 +23,7 @@ const columns = [
   'decisions.created_at as made_at',
   'decisions.device_id',
   'decisions.employee_id',
+  'employees.name as employee_name',
   'decisions.confidence',
   'decisions.pack',
 ] as const

@@ -35,6 +35,7 @@ const decided = {
   made_at: z.date(),
   device_id: z.string().nullable(),
   employee_id: z.string().nullable().describe('Whom it is about; null where nobody was recognised'),
+  employee_name: z.string().nullable(),
   confidence: z.number().nullable().describe('Of the person who was recognised, or of the one most alike'),
 }
 
@@ -170,6 +171,7 @@ export const explanationSchema = z
     vouched: z
       .object({
         by: text,
+        by_name: text.describe('What the user is called; null for a program, and for a user who was removed'),
         notes: text,
         corrects: number.describe('The punch that it takes the place of'),
         before: punchBefore,

@@ -39,6 +39,7 @@ export async function explain(deps: ExplainDeps, row: DecisionRow): Promise<Expl
     made_at: row.made_at,
     device_id: row.device_id,
     employee_id: row.employee_id,
+    employee_name: row.employee_name,
     confidence: row.confidence,
     forgotten: isForgotten(row, record),
     requested: record.requested ?? null,
@@ -71,7 +72,7 @@ export async function explain(deps: ExplainDeps, row: DecisionRow): Promise<Expl
     candidates: candidatesOf(record, personOf, deps.reader),
     margin: marginOf(record),
     thresholds: thresholdsOf(row, record),
-    vouched: vouchedOf(row, record),
+    vouched: await vouchedOf(deps, row, record),
     timings_ms: record.timings_ms ?? {},
   }
 }
@@ -194,9 +195,14 @@ function thresholdsOf(
 }
 
 /** Who vouches for what no face led to. */
-function vouchedOf({ kind }: DecisionRow, record: DecisionRecord): Explanation['vouched'] {
+async function vouchedOf(
+  { db }: ExplainDeps,
+  { kind }: DecisionRow,
+  record: DecisionRecord,
+): Promise<Explanation['vouched']> {
   if (kind === 'face') return null
   const { before, after } = record
+  const by = record.entered_by ?? record.imported_by ?? null
   const punch = (one: typeof before) =>
     one && {
       timestamp: one.timestamp ?? null,
@@ -204,7 +210,8 @@ function vouchedOf({ kind }: DecisionRow, record: DecisionRecord): Explanation['
       is_void: one.is_void ?? null,
     }
   return {
-    by: record.entered_by ?? record.imported_by ?? null,
+    by,
+    by_name: await nameOf(db, by),
     notes: record.notes ?? null,
     corrects: record.corrects ?? null,
     before: punch(before) ?? null,
@@ -220,4 +227,16 @@ function vouchedOf({ kind }: DecisionRow, record: DecisionRecord): Explanation['
           }
         : null,
   }
+}
+
+/** Of a user, whom records name by number. */
+async function nameOf(db: Database, by: string | null): Promise<string | null> {
+  const number = /^user:(\d+)$/.exec(by ?? '')?.[1]
+  if (number === undefined) return null
+  const user = await db
+    .selectFrom('users')
+    .select(['name', 'username'])
+    .where('id', '=', Number(number))
+    .executeTakeFirst()
+  return user?.name ?? user?.username ?? null
 }

@@ -1,4 +1,5 @@
 import { type SqlBool, sql } from 'kysely'
+import { hasWords } from '../database/lists.ts'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { Page } from '../shared/paging.ts'
 import type { ExportQuery, PunchFilters, PunchQuery } from './schema.ts'
@@ -75,6 +76,9 @@ function filtered(punches: ReturnType<typeof punchesIn>, query: PunchFilters, vi
   if (query.attendance_type)
     matching = matching.where('attendance.attendance_type', '=', query.attendance_type)
   if (query.site_id) matching = matching.where(siteId, '=', query.site_id)
+  if (query.search != null) matching = matching.where(hasWords(personText, query.search))
+  if (query.kind) matching = matching.where('decisions.kind', '=', query.kind)
+  if (query.disputed) matching = matching.where('disputes.state', '=', query.disputed)
   if (query.department) matching = matching.where('employees.department', '=', query.department)
   if (query.from) matching = matching.where('attendance.timestamp', '>=', new Date(query.from))
   if (query.to) matching = matching.where('attendance.timestamp', '<', new Date(query.to))
@@ -87,6 +91,8 @@ function filtered(punches: ReturnType<typeof punchesIn>, query: PunchFilters, vi
   }
   return matching
 }
+
+const personText = sql<string>`concat_ws(' ', employees.name, employees.employee_id)`
 
 const EXPORT_PAGE = 500
 

@@ -276,6 +276,8 @@ export const batchSchema = z.array(
 
 export type BatchEntry = z.infer<typeof batchSchema>[number]
 
+const punchKind = z.enum(['face', 'manual', 'correction', 'import', 'pin']).describe('What led to the punch')
+
 export const punchSchema = z
   .object({
     id: z.number(),
@@ -289,7 +291,7 @@ export const punchSchema = z
     decision_id: z.number(),
     image_path: z.string().nullable(),
     notes: z.string().nullable(),
-    kind: z.enum(['face', 'manual', 'correction', 'import', 'pin']).describe('What led to the punch'),
+    kind: punchKind,
     corrects: z.number().nullable().describe('The punch that this one takes the place of'),
     is_void: z.boolean().describe('The corrected punch does not count, and nothing in its place'),
     superseded_by: z.number().nullable().describe('The correction that takes the place of this one'),
@@ -312,6 +314,11 @@ export const punchQuery = pageQuery.extend({
   attendance_type: punchType.optional(),
   site_id: siteId.optional(),
   department: optionalText(100),
+  search: optionalText(100).describe(
+    "Words that occur in the person's name or id; accents and case do not matter",
+  ),
+  kind: punchKind.optional(),
+  disputed: disputeState.optional().describe('Only those that somebody says are not theirs'),
   sort: z
     .enum(['timestamp', '-timestamp'])
     .default('-timestamp')

@@ -6,62 +6,10 @@ import { visibleNames } from '../employees/visible.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { type App, problems, text } from '../shared/http.ts'
+import { type App, problems } from '../shared/http.ts'
 import { wholeList } from '../shared/paging.ts'
-import { type ModelSwitch, type SwitchRow, secondsLeft } from './model-switch.ts'
-
-const startSchema = z.object({ pack: text(100).describe('The name of an installed pack') })
-
-const seenId = z.string().nullable().describe('Null for somebody whom the caller may not see')
-
-const switchSchema = z
-  .object({
-    id: z.number(),
-    from_pack: z.string(),
-    to_pack: z.string(),
-    state: z
-      .enum(['embedding', 'ready', 'switched', 'cancelled', 'failed'])
-      .describe(
-        'embedding: photos are embedded anew and the packs compared, while the old one answers; ready: to be confirmed',
-      ),
-    total: z.number().describe('Stored photos'),
-    done: z.number().describe('Of them embedded or skipped'),
-    estimated_seconds_left: z.number().nullable().describe('Of the embedding; null while nothing tells'),
-    skipped: z
-      .array(z.object({ employee_id: seenId, photo_id: z.number().nullable(), reason: z.string() }))
-      .describe('Photos that the new pack cannot use, with the code of why; no number: all of a person'),
-    unrecognisable: z
-      .array(z.object({ employee_id: seenId, reason: z.string() }))
-      .describe('Who is recognised now and would not be any more: enrol another photo of them'),
-    comparison: z
-      .object({
-        basis: z
-          .enum(['kept_pictures', 'stored_photos'])
-          .describe(
-            'The kept pictures of check-ins of the last 7 days; where there are none the stored photos, each left out of ' +
-              "its person's template",
-          ),
-        compared: z.number(),
-        unreadable: z.number(),
-        same: z.number().describe('Decided alike by both packs'),
-        newly_recognised: z.array(z.number()).describe('Numbers of decisions, or of photos'),
-        no_longer_recognised: z.array(z.number()),
-        different_person: z.array(z.number()),
-        from_ms: z.number().nullable().describe('Milliseconds of the networks for a picture'),
-        to_ms: z.number().nullable(),
-      })
-      .nullable()
-      .describe('What would have been decided differently; null until it is known'),
-    thresholds: z
-      .object({ from: z.number().nullable(), to: z.number() })
-      .nullable()
-      .describe('The confidence from which a person is recognised, with each pack'),
-    error: z.string().nullable(),
-    started_at: z.date(),
-    started_by: z.string(),
-    finished_at: z.date().nullable(),
-  })
-  .meta({ id: 'ModelSwitch' })
+import { type ModelSwitch, type PackState, type SwitchRow, secondsLeft } from './model-switch.ts'
+import { packSchema, startSchema, switchSchema } from './model-switch-schema.ts'
 
 const tags = ['Recognition']
 
@@ -95,6 +43,19 @@ export function modelSwitchRoutes(
       ...judged,
     }
   }
+
+  app.get(
+    '/recognition/models',
+    {
+      config: { access: 'system:read' },
+      schema: {
+        tags,
+        summary: 'The model packs: the one in use, and which others this machine can switch to',
+        response: { 200: z.array(packSchema), ...problems },
+      },
+    },
+    async (request, reply) => wholeList(request, reply, (await modelSwitch.packs()).map(packAnswer)),
+  )
 
   app.post(
     '/recognition/models/switch',
@@ -187,4 +148,23 @@ export function modelSwitchRoutes(
     },
     async (request) => answer(request, await modelSwitch.cancel(ledger.by(authorOf(request)))),
   )
+}
+
+function packAnswer({ pack, inUse, unusable }: PackState): z.infer<typeof packSchema> {
+  const { name, title, description, licence, files } = pack
+  return {
+    name,
+    title,
+    description,
+    licence: licence.name,
+    state: inUse ? 'in_use' : lackOf(unusable),
+    message: unusable?.message ?? null,
+    files: Object.entries(files).map(([file, { sha256 }]) => ({ name: file, sha256 })),
+  }
+}
+
+function lackOf(unusable: AppError | undefined): z.infer<typeof packSchema>['state'] {
+  if (!unusable) return 'ready'
+  if (unusable.code === 'pack_not_measured') return 'not_measured'
+  return unusable.code === 'pack_licence_not_accepted' ? 'licence_not_accepted' : 'not_installed'
 }

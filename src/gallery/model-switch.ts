@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Selectable, sql } from 'kysely'
 import { isConnectionError } from '../database/errors.ts'
 import type { Database, DatabaseTransaction, ModelSwitchesTable } from '../database/tables.ts'
+import { packs } from '../face/packs/catalogue.ts'
+import type { Pack } from '../face/packs/pack.ts'
 import type { Analysis } from '../face/pipeline.ts'
 import { type Change, type Ledger, serverAuthor } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
@@ -55,6 +57,14 @@ export interface SwitchReport {
 
 export type SwitchRow = Omit<Selectable<ModelSwitchesTable>, 'report'> & { report: SwitchReport }
 
+/** A pack, and whether this machine can use it. */
+export interface PackState {
+  pack: Pack
+  inUse: boolean
+  /** What is missing for it, and what to do about it. */
+  unusable: AppError | undefined
+}
+
 export interface ModelSwitch {
   /**
    * Begins a change to another pack. Rejects with `pack_unknown`, `pack_not_installed`,
@@ -68,6 +78,8 @@ export interface ModelSwitch {
    * networks fail: then the old one stays.
    */
   confirm(change: Change): Promise<SwitchRow>
+  /** Every pack that there is, the one in use first. */
+  packs(): Promise<PackState[]>
   /** All of them, newest first: where one is open it is the first. */
   list(): Promise<SwitchRow[]>
   /** Does what there is to do now, unless another process does it. */
@@ -300,6 +312,13 @@ export function createModelSwitch(deps: SwitchDeps): ModelSwitch {
   }
 
   const modelSwitch: ModelSwitch = {
+    async packs() {
+      const active = await activePack(db)
+      return packs
+        .map((pack) => ({ pack, inUse: pack.name === active, unusable: deps.unusable(pack.name) }))
+        .sort((one, other) => Number(other.inUse) - Number(one.inUse))
+    },
+
     async start(change, by, pack) {
       const refused = deps.unusable(pack)
       if (refused) throw refused

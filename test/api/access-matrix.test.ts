@@ -106,6 +106,7 @@ const asksFor: Record<string, string[]> = {
   'system:read': [
     'GET /metrics',
     'GET /api/v1/device-management/status',
+    'GET /api/v1/recognition/models',
     'GET /api/v1/recognition/models/status',
     'GET /api/v1/recognition/models/switch',
     'GET /api/v1/recognition/models/switches',

@@ -70,6 +70,7 @@ describe('a punch that a face led to', () => {
       made_at: '2025-03-03T01:00:00.000Z',
       device_id: 'GATE',
       employee_id: 'ANN',
+      employee_name: 'ANN',
       confidence,
       forgotten: false,
       requested: 'IN',
@@ -405,7 +406,12 @@ describe('a punch that no face led to', () => {
       pack: null,
       liveness: null,
       candidates: [],
-      vouched: { by: expect.stringMatching(/^user:\d+$/), notes: 'The kiosk was off', corrects: null },
+      vouched: {
+        by: expect.stringMatching(/^user:\d+$/),
+        by_name: expect.stringMatching(/./),
+        notes: 'The kiosk was off',
+        corrects: null,
+      },
     })
     const corrected = (
       await send('POST', `/attendance/${entered.id}/correct`, {
@@ -441,6 +447,7 @@ describe('a punch that no face led to', () => {
       .executeTakeFirstOrThrow()
     expect((await explained(`/decisions/${id}`)).vouched).toEqual({
       by: 'cli',
+      by_name: null,
       notes: null,
       corrects: null,
       before: null,

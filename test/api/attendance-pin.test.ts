@@ -22,8 +22,12 @@ afterEach(async () => {
 })
 afterAll(() => running.close())
 
-const send = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, payload?: object, headers = {}) =>
-  running.app.inject({ method, url: `/api/v1${path}`, payload, headers })
+const send = (
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  payload?: object,
+  headers = {},
+) => running.app.inject({ method, url: `/api/v1${path}`, payload, headers })
 const allow = (pin_allowed: boolean) => send('PATCH', '/sites/1', { pin_allowed })
 const setPin = (pin: string, of = 'ANN') => send('PUT', `/employees/${of}/pin`, { pin })
 const punch = (pin: string, more: object = {}, headers: object = kiosk) =>

@@ -38,6 +38,11 @@ describe('lists', () => {
     ['?date=2025-03-01', [3]],
     ['?department=Sales', [2, 1]],
     ['?department=Nowhere', []],
+    ['?search=ann', [2, 1]],
+    ['?search=nobody', []],
+    ['?kind=face', [6, 5, 2, 1, 4, 3]],
+    ['?kind=manual', []],
+    ['?disputed=open', []],
     ['?sort=timestamp', [3, 4, 1, 2, 5, 6]],
     ['?sort=-timestamp', [6, 5, 2, 1, 4, 3]],
     ['?sort=timestamp&limit=2&skip=1', [4, 1]],
@@ -78,6 +83,8 @@ describe('lists', () => {
     'sort=name',
     'include=some',
     'site_id=x',
+    'kind=pin',
+    'disputed=yes',
     'department=%00',
   ])('refuse %s', async (query) => {
     expect(statusAndCode(await get(`?${query}`))).toEqual([422, 'invalid_request'])

@@ -69,7 +69,7 @@ describe('saying at the kiosk that it was somebody else', () => {
       attendance_id: id,
       disputed: 'open',
     })
-    for (const path of ['', '/today?limit=5', '/history/GATE', '/employee/ANN']) {
+    for (const path of ['', '?disputed=open', '/today?limit=5', '/history/GATE', '/employee/ANN']) {
       const list = (await get(path)).json()
       expect((list.punches ?? list)[0]).toMatchObject({ id, disputed: 'open' })
     }

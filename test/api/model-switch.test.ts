@@ -109,6 +109,21 @@ async function learn({ db, vault, photos, engine, clock }: TestApp, employeeId: 
 const distance = (one: Float32Array, other: Float32Array) =>
   Math.hypot(...one.map((value, i) => value - other[i]!))
 
+describe('the list of the packs', () => {
+  test('begins with the one in use, and says what each of the others lacks', async () => {
+    const packs = (await running.app.inject(base)).json()
+    expect(packs[0]).toMatchObject({ name: 'human-v1', state: 'in_use', message: null })
+    expect(packs[0].files[0]).toEqual({
+      name: expect.any(String),
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    })
+    expect(packs.find(({ name }: { name: string }) => name === 'auraface')).toMatchObject({
+      state: 'not_installed',
+      message: expect.any(String),
+    })
+  })
+})
+
 describe('a change of the models', () => {
   beforeEach(async () => {
     await registerKiosk(running, 'GATE')

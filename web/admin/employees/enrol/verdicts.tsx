@@ -54,12 +54,20 @@ function Verdict({ result }: { result: PhotoVerdict }) {
           })}
         </p>
       )}
-      {also_enrolled_as.map(({ employee_id, name, confidence }) => (
-        <p key={employee_id} className="text-sm text-warn">
+      {also_enrolled_as.map(({ employee_id, name, confidence }, index) => (
+        <p key={employee_id ?? index} className="text-sm text-warn">
           {t('enrol.resembles', { value: percent(confidence) })}{' '}
-          <Link to="/admin/employees/$employeeId" params={{ employeeId: employee_id }} className="underline">
-            {name ? `${name} (${employee_id})` : employee_id}
-          </Link>
+          {employee_id === null ? (
+            t('common.somebody')
+          ) : (
+            <Link
+              to="/admin/employees/$employeeId"
+              params={{ employeeId: employee_id }}
+              className="underline"
+            >
+              {name ? `${name} (${employee_id})` : employee_id}
+            </Link>
+          )}
         </p>
       ))}
     </div>

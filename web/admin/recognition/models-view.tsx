@@ -1,0 +1,203 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import type { packSchema } from '../../../src/gallery/model-switch-schema.ts'
+import type { modelsStatusSchema } from '../../../src/gallery/schema.ts'
+import type { Answer } from '../../shared/api.ts'
+import { Badge, type Tone } from '../../shared/badge.tsx'
+import { Button } from '../../shared/button.tsx'
+import { Confirm } from '../../shared/dialog.tsx'
+import { useErrorText } from '../../shared/error-text.ts'
+import { number } from '../../shared/i18n.ts'
+import { Failed, Loading } from '../../shared/states.tsx'
+import { Table } from '../../shared/table.tsx'
+import { Card } from '../page.tsx'
+import { api, useMe } from '../session.ts'
+import { CopyableDigest } from './copyable-digest.tsx'
+import { Figure } from './figure.tsx'
+import { SwitchCard } from './switch-card.tsx'
+import { SwitchHistory } from './switch-history.tsx'
+import { useSwitches } from './switches.ts'
+
+type Pack = Answer<typeof packSchema>
+
+const packLooks: Record<Pack['state'], [Tone, string]> = {
+  in_use: ['good', '✓'],
+  ready: ['info', '●'],
+  not_measured: ['warn', '!'],
+  licence_not_accepted: ['warn', '!'],
+  not_installed: ['neutral', '–'],
+}
+
+/** The networks in use, the others that there are, and the change from one to the other. */
+export function ModelsView() {
+  const { t } = useTranslation()
+  const { may } = useMe()
+  const [chosen, setChosen] = useState<Pack>()
+  const packs = useQuery({ queryKey: ['packs'], queryFn: () => api<Pack[]>('/recognition/models') })
+  const { open } = useSwitches()
+  const mayBegin = may('models:write') && !open
+  return (
+    <>
+      <StatusCard />
+      {open && <SwitchCard change={open} />}
+      <Card title={t('recognition.packs.title')}>
+        <Table
+          caption={t('recognition.packs.title')}
+          rows={packs}
+          rowKey={({ name }) => name}
+          empty={null}
+          columns={[
+            {
+              id: 'name',
+              header: t('recognition.packs.pack'),
+              cell: ({ name, title, description }) => (
+                <div className="max-w-xl">
+                  <p>
+                    <span className="font-medium">{name}</span> <span className="text-muted">{title}</span>
+                  </p>
+                  <p className="text-muted text-sm max-lg:hidden">{description}</p>
+                </div>
+              ),
+            },
+            { id: 'licence', header: t('recognition.packs.licence'), cell: ({ licence }) => licence },
+            {
+              id: 'state',
+              header: t('recognition.packs.state'),
+              cell: ({ state, name }) => {
+                const [tone, symbol] = packLooks[state]
+                return (
+                  <div className="space-y-1">
+                    <Badge tone={tone} symbol={symbol}>
+                      {t(`recognition.packs.states.${state}`)}
+                    </Badge>
+                    {state === 'not_installed' && (
+                      <code className="block break-all text-muted text-xs">
+                        rollcall models install {name}
+                      </code>
+                    )}
+                    {state === 'licence_not_accepted' && (
+                      <code className="block break-all text-muted text-xs">
+                        rollcall models install {name} --accept-licence
+                      </code>
+                    )}
+                    {state === 'not_measured' && (
+                      <code className="block break-all text-muted text-xs">
+                        rollcall models measure {name} --faces DIR
+                      </code>
+                    )}
+                  </div>
+                )
+              },
+            },
+            {
+              id: 'acts',
+              header: '',
+              alignRight: true,
+              cell: (pack) =>
+                pack.state === 'ready' &&
+                mayBegin && <Button onClick={() => setChosen(pack)}>{t('recognition.switch.begin')}</Button>,
+            },
+          ]}
+        />
+      </Card>
+      <SwitchHistory />
+      {chosen && <BeginSwitch pack={chosen} onClose={() => setChosen(undefined)} />}
+    </>
+  )
+}
+
+function StatusCard() {
+  const { t } = useTranslation()
+  const status = useQuery({
+    queryKey: ['models-status'],
+    queryFn: () => api<Answer<typeof modelsStatusSchema>>('/recognition/models/status'),
+  })
+  const { data: packs } = useQuery({
+    queryKey: ['packs'],
+    queryFn: () => api<Pack[]>('/recognition/models'),
+  })
+  const { data } = status
+  if (data === undefined)
+    return status.error ? <Failed error={status.error} onRetry={status.refetch} /> : <Loading />
+  const active = packs?.find(({ state }) => state === 'in_use')
+  const { performance, models_loaded } = data
+  const isReady = models_loaded.face_detector && models_loaded.face_recognizer
+  return (
+    <Card
+      title={t('recognition.status.title', { pack: data.pack })}
+      aside={
+        <Badge tone={isReady ? 'good' : 'bad'} symbol={isReady ? '✓' : '!'}>
+          {t(isReady ? 'recognition.status.ready' : 'recognition.status.failing')}
+        </Badge>
+      }
+    >
+      <dl className="grid grid-cols-2 gap-x-8 gap-y-4 p-4 sm:grid-cols-4">
+        <Figure label={t('recognition.status.people')}>{number(data.people)}</Figure>
+        <Figure label={t('recognition.status.threshold')}>{number(data.threshold, 3)}</Figure>
+        <Figure label={t('recognition.status.mean')}>
+          {number(performance.avg_processing_time * 1000)} ms
+        </Figure>
+        <Figure
+          label={t('recognition.status.pictures')}
+          hint={t('recognition.status.cached', { cached: number(performance.cache_hits) })}
+        >
+          {number(performance.total_recognitions)}
+        </Figure>
+        <Figure label={t('recognition.status.dimension')}>{number(data.embedding_dimension)}</Figure>
+        <Figure label={t('recognition.status.scale')}>
+          {t(`recognition.status.scales.${data.score_scale}`)}
+        </Figure>
+        <Figure label={t('recognition.status.calibration')}>
+          {data.calibration_id === null ? '–' : `#${data.calibration_id}`}
+        </Figure>
+        <Figure label={t('recognition.status.pad')}>{t(`recognition.status.pads.${data.liveness}`)}</Figure>
+      </dl>
+      {active && (
+        <details className="border-line border-t">
+          <summary className="px-4 py-3 font-medium">
+            {t('recognition.status.files', { count: active.files.length })}
+          </summary>
+          <dl className="grid gap-x-8 gap-y-2 px-4 pb-4 sm:grid-cols-2 lg:grid-cols-4">
+            {active.files.map(({ name, sha256 }) => (
+              <Figure key={name} label={name}>
+                <CopyableDigest digest={sha256} />
+              </Figure>
+            ))}
+          </dl>
+        </details>
+      )}
+    </Card>
+  )
+}
+
+/** Nothing changes at the kiosks yet: that is said first. */
+function BeginSwitch({ pack, onClose }: { pack: Pack; onClose: () => void }) {
+  const { t } = useTranslation()
+  const errorText = useErrorText()
+  const queries = useQueryClient()
+  const begin = useMutation({
+    mutationFn: () => api('/recognition/models/switch', { method: 'POST', body: { pack: pack.name } }),
+    onSuccess: () => {
+      queries.invalidateQueries({ queryKey: ['switches'] })
+      onClose()
+    },
+  })
+  return (
+    <Confirm
+      title={t('recognition.switch.beginTo', { pack: pack.name })}
+      act={t('recognition.switch.begin')}
+      busy={begin.isPending}
+      onConfirm={() => begin.mutate()}
+      onClose={onClose}
+    >
+      <p>{t('recognition.switch.beginMeans')}</p>
+      <p>{t('recognition.switch.licence', { licence: pack.licence })}</p>
+      {begin.error !== null && (
+        <p role="alert" className="text-bad">
+          {errorText(begin.error)}
+        </p>
+      )}
+    </Confirm>
+  )
+}

@@ -1,0 +1,61 @@
+import i18next from 'i18next'
+
+/** A confidence is .25 and .1 more for each decade of false matches: so the axis is one of both. */
+const FROM = 0.25
+const TO = 1
+const DECADES = 7
+
+export interface Axis {
+  /** Pixels from the left. */
+  x(confidence: number): number
+  width: number
+}
+
+export function confidenceAxis(width: number, margin: number): Axis {
+  const clamped = (value: number) => Math.min(TO, Math.max(FROM, value))
+  return { width, x: (value) => margin + ((clamped(value) - FROM) / (TO - FROM)) * (width - 2 * margin) }
+}
+
+/** 1:10K, the share of comparisons of different people that reach a confidence. */
+export function oneIn(confidence: number): string {
+  return `1:${decades(confidence - FROM)}`
+}
+
+/** 10K, how many times more .4 of confidence is. */
+export function decades(confidence: number): string {
+  const format = { notation: 'compact', maximumSignificantDigits: 2 } as const
+  // British English writes a million as m.
+  const language = i18next.language === 'vi' ? 'vi-VN' : 'en-US'
+  return new Intl.NumberFormat(language, format).format(10 ** (10 * confidence))
+}
+
+/** The scale at the foot of a picture: confidences, and below them the false-match rates that they mean. */
+export function AxisScale({ axis, y }: { axis: Axis; y: number }) {
+  const step = axis.width < 480 ? 2 : 1
+  const marks = Array.from({ length: DECADES / step + 1 }, (_, index) => index * step)
+  return (
+    <g className="fill-muted text-xs" textAnchor="middle">
+      <line x1={axis.x(FROM)} x2={axis.x(TO)} y1={y} y2={y} className="stroke-line" />
+      {marks.map((decade) => {
+        const confidence = FROM + decade / 10
+        return (
+          <g key={decade}>
+            <line
+              x1={axis.x(confidence)}
+              x2={axis.x(confidence)}
+              y1={y}
+              y2={y + 4}
+              className="stroke-muted"
+            />
+            <text x={axis.x(confidence)} y={y + 17}>
+              {new Intl.NumberFormat(i18next.language).format(confidence)}
+            </text>
+            <text x={axis.x(confidence)} y={y + 32}>
+              {oneIn(confidence)}
+            </text>
+          </g>
+        )
+      })}
+    </g>
+  )
+}
