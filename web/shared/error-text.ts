@@ -8,7 +8,8 @@ export function useErrorText(): (error: unknown) => string {
     const code = error instanceof ApiError ? error.code : 'internal'
     // Codes are the server's, and more of them than the pages know.
     const key = `errors.${code}` as 'errors.internal'
-    if (i18n.exists(key)) return t(key)
+    const isKnown: boolean = i18n.exists(key)
+    if (isKnown) return t(key)
     return error instanceof ApiError ? error.message : t('errors.internal')
   }
 }
