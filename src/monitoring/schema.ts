@@ -46,7 +46,9 @@ export const readySchema = z.object({
   ai_models: z.enum(['ready', 'not_ready']),
 })
 
-export const backupPath = z.object({ name: z.string() })
+export const backupPath = z.object({
+  name: z.string().describe('As the list has it; with .keys for the file of its keys'),
+})
 
 export const backupSchema = z
   .object({

@@ -48,7 +48,8 @@ export function SearchField({ label, filter }: { label: string; filter: string }
         clearTimeout(timer.current)
         timer.current = window.setTimeout(
           () => set({ [filter]: target.value.trim() }, { replace: true }),
-          TYPING_MS,
+          // Nothing more is to be expected of who empties it.
+          target.value === '' ? 0 : TYPING_MS,
         )
       }}
     />

@@ -10,9 +10,9 @@ export function SecretText({ label, value }: { label: string; value: string }) {
   const copy = async () => {
     const field = document.getElementById(id) as HTMLTextAreaElement
     field.select()
-    // Without TLS a browser has no clipboard for pages; what is selected can be copied all the same.
-    if (navigator.clipboard) await navigator.clipboard.writeText(value)
-    else document.execCommand('copy')
+    // Without TLS a browser has no clipboard for pages, and with it may deny it; what is selected can be copied all the same.
+    await navigator.clipboard?.writeText(value).catch(() => {})
+    document.execCommand('copy')
     setCopied(true)
   }
   return (

@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
+import { type ReactNode, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Failed, Loading } from '../../shared/states.tsx'
 import { useFilters } from '../filters.tsx'
@@ -17,14 +17,18 @@ export function StartPage() {
   const { t } = useTranslation()
   const { progress, error, retry } = useProgress()
   const { get, set } = useFilters()
+  const open = progress && (steps.find((step) => !progress.done[step]) ?? 'done')
+  const wanted = all.find((step) => step === get('step'))
+  // A step that is done meanwhile stays until one goes on.
+  const first = useRef<Shown>(undefined)
+  first.current ??= open
   if (!progress)
     return (
       <Page title={t('start.title')}>
         <Card>{error ? <Failed error={error} onRetry={retry} /> : <Loading />}</Card>
       </Page>
     )
-  const open = steps.find((step) => !progress.done[step])
-  const shown = all.find((step) => step === get('step')) ?? open ?? 'done'
+  const shown = wanted ?? first.current ?? 'done'
   const goOn = () => set({ step: all[all.indexOf(shown) + 1] })
   return (
     <Page title={t('start.title')}>
