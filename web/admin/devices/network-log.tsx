@@ -79,7 +79,10 @@ export function NetworkLog({ deviceId }: { deviceId?: string }) {
           {
             id: 'from',
             header: t('devices.address'),
-            cell: ({ ip_address }) => <span className="break-all">{ip_address ?? '–'}</span>,
+            // Only an IPv6 address is too long for a narrow screen.
+            cell: ({ ip_address: ip }) => (
+              <span className={ip?.includes(':') ? 'break-all' : ''}>{ip ?? '–'}</span>
+            ),
           },
           {
             id: 'action',

@@ -62,7 +62,7 @@ function Steps({ shown, done }: { shown: Shown; done: Record<Step, boolean> }) {
                 to="/admin/start"
                 search={{ step } as never}
                 aria-current={isShown ? 'step' : undefined}
-                className={`flex items-center gap-3 rounded-lg px-3 py-2 ${isShown ? 'bg-surface font-medium text-accent' : 'text-muted hover:text-ink'}`}
+                className={`flex items-center gap-3 rounded-lg px-3 py-2 max-sm:px-1.5 ${isShown ? 'bg-surface font-medium text-accent' : 'text-muted hover:text-ink'}`}
               >
                 <span
                   aria-hidden="true"
