@@ -38,6 +38,7 @@ import { recognitionRoutes } from './gallery/recognition-routes.ts'
 import { galleryRoutes } from './gallery/routes.ts'
 import type { Author, Ledger } from './ledger/ledger.ts'
 import { ledgerRoutes } from './ledger/routes.ts'
+import { backupRoutes } from './monitoring/backup-routes.ts'
 import { metricsRoutes, stageTimes, timed } from './monitoring/metrics.ts'
 import { inferenceProbe, startHealthProbe } from './monitoring/probe.ts'
 import { healthRoutes } from './monitoring/routes.ts'
@@ -86,6 +87,8 @@ export interface AppDeps {
   secret: Buffer
   /** What HTTPS is served with; plain HTTP without it. */
   tls?: Tls
+  /** Makes a backup and resolves to its file; undefined where the server makes none. */
+  backUp?: (author: Author) => Promise<string>
   /** The network in which kiosks are looked for; this machine's, unless a test has one of its own. */
   network?: Network
 }
@@ -150,6 +153,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
       })
       ledgerRoutes(api, deps)
       siteRoutes(api, deps)
+      backupRoutes(api, deps)
       statusRoutes(api, { ...deps, timeZone: config.TIME_ZONE })
       employeeRoutes(api, {
         ...deps,

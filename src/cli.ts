@@ -54,7 +54,7 @@ program
       // What is done once for all of them is the first one's.
       const first = workerNumber() === 1
       const say = first ? tell : () => {}
-      const backups = first ? backupsOf(config, version) : undefined
+      const backups = backupsOf(config, version, first)
       const server = await startServer(config, loggerFor(config), version, say, backups, first)
       if (config.DEVICE_AUTH === 'open')
         say('WARNING: DEVICE_AUTH=open. Whoever reaches this address can punch as any registered kiosk.')

@@ -29,7 +29,7 @@ import { openPhotoStore } from './gallery/photo-store.ts'
 import { sealOlder } from './gallery/seal-older.ts'
 import { knownFiles } from './gallery/templates.ts'
 import { openKeys } from './keys.ts'
-import { serverAuthor } from './ledger/ledger.ts'
+import { type Author, serverAuthor } from './ledger/ledger.ts'
 import { noteSettings } from './settings-note.ts'
 import { type Clock, systemClock } from './shared/clock.ts'
 import type { Config } from './shared/config.ts'
@@ -54,8 +54,15 @@ export interface RunningServer {
 export interface Operations {
   /** Before the schema may change; a rejection leaves it as it is. */
   beforeMigration(db: Database, clock: Clock, progress: (step: string) => void): Promise<void>
-  /** As long as the server runs. Resolves to the function that ends it. */
-  beside(deps: { db: Database; vault: Vault; clock: Clock; log: Logger }): Promise<() => Promise<void>>
+  /** As long as the server runs. */
+  beside(deps: { db: Database; vault: Vault; clock: Clock; log: Logger }): Promise<Beside>
+}
+
+export interface Beside {
+  /** Makes a backup and resolves to its file. */
+  backUp(author: Author): Promise<string>
+  /** Ends it all; waits for a backup that is being made. */
+  close(): Promise<void>
 }
 
 const HOUR_MS = 60 * 60 * 1000
@@ -152,7 +159,8 @@ export async function startServer(
     }
     undo.push(modelSwitch.run())
 
-    if (operations) undo.push(await operations.beside({ db, vault, clock, log }))
+    const beside = await operations?.beside({ db, vault, clock, log })
+    if (beside) undo.push(() => beside.close())
     const app = await buildApp({
       config,
       db,
@@ -169,6 +177,7 @@ export async function startServer(
       queue,
       secret,
       tls,
+      backUp: beside?.backUp,
     })
     undo.push(() => app.close())
 

@@ -21,6 +21,7 @@ export const permissions = {
   'sites:write': 'Add and change sites',
   'models:write': 'Change the face models',
   'system:read': 'State of the server and its figures',
+  'backups:make': 'Make and download backups, which hold everything',
   'audit:read': 'Who changed what, and whether the ledger is whole',
   'users:manage': 'Users, their roles and sessions, and the keys of programs',
 } as const
@@ -60,7 +61,7 @@ const admin: Permission[] = [
 
 /** What each role may do. A manager sees their own departments only; an admin may not touch owners. */
 export const permissionsOfRole: Record<Role, ReadonlySet<Permission>> = {
-  owner: new Set<Permission>([...admin, 'employees:purge', 'embeddings:read']),
+  owner: new Set<Permission>([...admin, 'employees:purge', 'embeddings:read', 'backups:make']),
   admin: new Set(admin),
   hr: new Set(hr),
   manager: new Set(reading),
@@ -75,5 +76,5 @@ export const permissionsOfKiosk: ReadonlySet<Permission> = new Set<Permission>([
 
 /** What a program's key may be given: everything but the running of the place itself. */
 export const scopes = permissionNames.filter(
-  (permission) => permission !== 'users:manage' && permission !== 'devices:report',
+  (permission) => !['users:manage', 'devices:report', 'backups:make'].includes(permission),
 ) as [Permission, ...Permission[]]

@@ -46,6 +46,31 @@ export const readySchema = z.object({
   ai_models: z.enum(['ready', 'not_ready']),
 })
 
+export const backupPath = z.object({
+  name: z.string().describe('As the list has it; with .keys for the file of its keys'),
+})
+
+export const backupSchema = z
+  .object({
+    name: z.string(),
+    made_at: z.date(),
+    bytes: z.number(),
+    has_keys: z.boolean().describe('Whether the file of its keys lies beside it'),
+  })
+  .meta({ id: 'Backup' })
+
+export const backupsAnswer = z.object({
+  folder: z.string().describe("On the server's disk"),
+  nightly_hour: z
+    .number()
+    .nullable()
+    .describe('When one is made each night, in TIME_ZONE; null where none is'),
+  making: z.boolean().describe('Whether one is being made that was asked for here'),
+  backups: z.array(backupSchema),
+})
+
+export type Backup = z.infer<typeof backupSchema>
+
 /** The older system's overview and its figures under one roof. */
 export const systemStatusSchema = z
   .object({

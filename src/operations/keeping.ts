@@ -7,7 +7,7 @@ import { migrationNames, migrationStatus } from '../database/migrate.ts'
 import type { Database } from '../database/tables.ts'
 import { openKeys } from '../keys.ts'
 import { type Author, cliAuthor, note, serverAuthor } from '../ledger/ledger.ts'
-import type { Operations } from '../main.ts'
+import type { Beside, Operations } from '../main.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { Config } from '../shared/config.ts'
 import { makeWithParents, namesIn, syncFolder } from '../shared/files.ts'
@@ -89,15 +89,19 @@ async function hasInstance(db: Database): Promise<boolean> {
   return rows[0]!.present
 }
 
-/** What a server does about backups: one before each update, one each night, and those that it is asked for. */
-export function backupsOf(config: Config, version: string): Operations {
+/**
+ * What a server does about backups: one before each update, one each night, and those that it is asked for. Of several
+ * processes only the first does what is done once for all of them.
+ */
+export function backupsOf(config: Config, version: string, first: boolean): Operations {
   return {
     beforeMigration: async (db, clock, say) => {
+      if (!first) return
       // No restore runs now: what is there was left by one that was killed, and holds keys.
       await rm(scratchOf(config.DATA_DIR), { recursive: true, force: true })
       await backUpBeforeMigration(config, db, version, clock, say)
     },
-    beside: (deps) => keepBackups({ config, version, ...deps }),
+    beside: (deps) => keepBackups({ config, version, ...deps }, first),
   }
 }
 
@@ -145,9 +149,9 @@ const CHECK_MS = 10 * 60_000
 
 /**
  * Makes a backup each night and keeps the newest of them; makes one for `rollcall backup` where nobody else may open
- * the database. Resolves to the function that stops that, which waits for a backup that is being made.
+ * the database; makes those that the office asks for. A process that is not the first does the last alone.
  */
-async function keepBackups(deps: KeepingDeps & { vault: Vault }): Promise<() => Promise<void>> {
+async function keepBackups(deps: KeepingDeps & { vault: Vault }, first: boolean): Promise<Beside> {
   let last: Promise<unknown> = Promise.resolve()
   // One at a time: each of them holds the embedded database's only connection for a while.
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -155,6 +159,16 @@ async function keepBackups(deps: KeepingDeps & { vault: Vault }): Promise<() => 
     last = turn.catch(() => {})
     return turn
   }
+  const make = (name: string, author: Author, say: Say) =>
+    inTurn(async () => {
+      const file = join(folderOf(deps.config), name)
+      await backUpAndNote(deps, author, file, say)
+      return file
+    })
+  const backUp = (author: Author) =>
+    // Two that are made in the same second have two names.
+    make(backupName(`office-${process.pid}`, deps.clock.now()), author, () => {})
+  if (!first) return { backUp, close: async () => void (await last) }
   const timer = setInterval(() => {
     inTurn(() => nightlyBackup(deps)).catch((error: unknown) =>
       deps.log.error({ err: error }, 'the nightly backup failed'),
@@ -172,19 +186,16 @@ async function keepBackups(deps: KeepingDeps & { vault: Vault }): Promise<() => 
   hourly.unref()
   const deaf =
     deps.config.DB_URL === undefined
-      ? await listenForBackups(deps, (name, say) =>
-          inTurn(async () => {
-            const file = join(folderOf(deps.config), name)
-            await backUpAndNote(deps, cliAuthor, file, say)
-            return file
-          }),
-        )
+      ? await listenForBackups(deps, (name, say) => make(name, cliAuthor, say))
       : undefined
-  return async () => {
-    clearInterval(timer)
-    clearInterval(hourly)
-    deaf?.()
-    await last
+  return {
+    backUp,
+    close: async () => {
+      clearInterval(timer)
+      clearInterval(hourly)
+      deaf?.()
+      await last
+    },
   }
 }
 

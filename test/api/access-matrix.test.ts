@@ -52,11 +52,12 @@ const mayPass: Record<string, string[]> = {
   'models:write': ['admin', 'owner', 'key'],
   'system:read': ['admin', 'owner', 'key'],
   'audit:read': ['admin', 'owner', 'key'],
+  'backups:make': ['owner'],
   'users:manage': ['admin', 'owner'],
 }
 
 /** What no program's key can be given. */
-const neverForKeys = ['public', 'signed-in', 'devices:report', 'users:manage']
+const neverForKeys = ['public', 'signed-in', 'devices:report', 'users:manage', 'backups:make']
 
 /** What each operation asks for. */
 const asksFor: Record<string, string[]> = {
@@ -103,8 +104,10 @@ const asksFor: Record<string, string[]> = {
     'DELETE /api/v1/sites/{site_id}',
   ],
   'audit:read': ['GET /api/v1/audit', 'GET /api/v1/audit/verify'],
+  'backups:make': ['POST /api/v1/system/backups', 'GET /api/v1/system/backups/{name}'],
   'system:read': [
     'GET /metrics',
+    'GET /api/v1/system/backups',
     'GET /api/v1/device-management/status',
     'GET /api/v1/recognition/models',
     'GET /api/v1/recognition/models/status',

@@ -91,10 +91,12 @@ function Person() {
     <div className="space-y-3 border-line border-t p-4">
       <Switches />
       {me && (
-        <div>
-          <p className="truncate font-medium">{me.name}</p>
-          <p className="text-muted text-sm">{t(`roles.${me.role}`)}</p>
-        </div>
+        <Link to="/admin/account" className="block rounded-lg hover:text-accent">
+          <span className="block truncate font-medium">{me.name}</span>
+          <span className="block text-muted text-sm">
+            {t(`roles.${me.role}`)} · {t('account.title')}
+          </span>
+        </Link>
       )}
       <Button className="w-full" onClick={leave}>
         {t('signIn.out')}

@@ -14,7 +14,7 @@ export function SetupPage() {
   const navigate = useNavigate()
   const setUpOwner = async (token: string, password: string, username: string) => {
     await setUp({ token, password, username })
-    await navigate({ to: '/admin' })
+    await navigate({ to: '/admin/start' })
   }
   return <LinkForm title={t('link.setup')} act={setUpOwner} asksForName />
 }

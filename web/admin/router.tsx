@@ -95,6 +95,11 @@ const settings = createRoute({
   path: '/admin/settings',
   component: lazyRouteComponent(() => import('./settings/settings-page.tsx'), 'SettingsPage'),
 })
+const account = createRoute({
+  getParentRoute: () => office,
+  path: '/admin/account',
+  component: lazyRouteComponent(() => import('./access/account-page.tsx'), 'AccountPage'),
+})
 
 const pages = [
   today,
@@ -108,6 +113,7 @@ const pages = [
   access,
   audit,
   settings,
+  account,
 ]
 
 export const router = createRouter({

@@ -1,88 +1,55 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { deviceSchema, newDeviceSchema, pairingAnswer } from '../../../src/devices/schema.ts'
-import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
-import { Confirm, Dialog } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
-import { Field } from '../../shared/field.tsx'
-import { clockTime } from '../../shared/i18n.ts'
+import { Select } from '../../shared/field.tsx'
+import { dateTime } from '../../shared/i18n.ts'
 import { Pager, Table } from '../../shared/table.tsx'
-import { useToast } from '../../shared/toast.tsx'
+import { SearchField, Tabs, useFilters, useTab } from '../filters.tsx'
 import { Card, Page } from '../page.tsx'
-import { api, apiList, useMe } from '../session.ts'
+import { apiList, useMe } from '../session.ts'
+import { useSites } from '../sites.ts'
+import { CleanUp } from './clean-up.tsx'
+import { AddKiosk, type Device, PairKiosk, RevokeKey } from './device-dialogs.tsx'
 import { DeviceState } from './device-state.tsx'
-
-type Device = Answer<typeof deviceSchema>
-type Pairing = Answer<typeof pairingAnswer>
+import { Discovery } from './discovery.tsx'
+import { NetworkLog } from './network-log.tsx'
 
 const PAGE = 50
 const READ_ANEW_MS = 15_000
 
-/** The kiosks: how they are, adding one, and giving or taking its key. */
+/** The kiosks, what they asked for, and what else is in the network. */
 export function DevicesPage() {
   const { t } = useTranslation()
   const { may } = useMe()
-  const [skip, setSkip] = useState(0)
-  const [open, setOpen] = useState<{ act: 'add' } | { act: 'pair' | 'revoke'; device: Device }>()
-  const devices = useQuery({
-    queryKey: ['devices', 'list', skip],
-    queryFn: () => apiList<Device>('/devices', { query: { is_active: true, limit: PAGE, skip } }),
-    refetchInterval: READ_ANEW_MS,
-  })
+  const [open, setOpen] = useState<Open>()
+  const maySearch = may('network:scan')
+  const tab = useTab(['kiosks', 'log', ...(maySearch ? (['network'] as const) : [])])
   const close = () => setOpen(undefined)
-  const mayChange = may('devices:write')
   return (
     <Page
       title={t('devices.title')}
       actions={
-        mayChange && (
+        may('devices:write') && (
           <Button look="primary" onClick={() => setOpen({ act: 'add' })}>
             {t('devices.add')}
           </Button>
         )
       }
     >
-      <Card>
-        <Table
-          caption={t('devices.title')}
-          rows={{ ...devices, data: devices.data?.rows }}
-          rowKey={({ id }) => id}
-          empty={t('devices.empty')}
-          columns={[
-            {
-              id: 'name',
-              header: t('devices.name'),
-              cell: ({ name, device_id }) => (name === device_id ? name : `${name} (${device_id})`),
-            },
-            {
-              id: 'state',
-              header: t('devices.state'),
-              cell: ({ state, paired }) =>
-                paired ? <DeviceState state={state} /> : <Badge tone="warn">{t('devices.notPaired')}</Badge>,
-            },
-            {
-              id: 'acts',
-              header: '',
-              alignRight: true,
-              cell: (device) =>
-                mayChange && (
-                  <div className="flex flex-wrap justify-end gap-2">
-                    <Button onClick={() => setOpen({ act: 'pair', device })}>{t('devices.pair')}</Button>
-                    {device.paired && (
-                      <Button look="quiet" onClick={() => setOpen({ act: 'revoke', device })}>
-                        {t('devices.revoke')}
-                      </Button>
-                    )}
-                  </div>
-                ),
-            },
-          ]}
-        />
-        <Pager skip={skip} limit={PAGE} total={devices.data?.total ?? 0} onSkip={setSkip} />
-      </Card>
+      <Tabs
+        label={t('devices.title')}
+        tabs={[
+          { id: 'kiosks', label: t('devices.kiosks') },
+          { id: 'log', label: t('devices.log') },
+          ...(maySearch ? [{ id: 'network', label: t('devices.network') }] : []),
+        ]}
+      />
+      {tab === 'kiosks' && <Kiosks onOpen={setOpen} />}
+      {tab === 'log' && <NetworkLog />}
+      {tab === 'network' && <Discovery />}
       {open?.act === 'add' && (
         <AddKiosk onAdded={(device) => setOpen({ act: 'pair', device })} onClose={close} />
       )}
@@ -92,124 +59,137 @@ export function DevicesPage() {
   )
 }
 
-function AddKiosk({ onAdded, onClose }: { onAdded: (device: Device) => void; onClose: () => void }) {
+type Open = { act: 'add' } | { act: 'pair' | 'revoke'; device: Device }
+
+/** How they are, and giving or taking their keys. */
+function Kiosks({ onOpen }: { onOpen: (open: Open) => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
-  const queries = useQueryClient()
-  const add = useMutation({
-    mutationFn: (body: Sent<typeof newDeviceSchema>) =>
-      api<Device>('/devices/register', { method: 'POST', body }),
-    onSuccess: (device) => {
-      queries.invalidateQueries({ queryKey: ['devices'] })
-      onAdded(device)
-    },
-  })
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget)
-    const name = String(form.get('name')).trim()
-    add.mutate({ device_id: String(form.get('device_id')), ...(name && { name }) })
+  const { may } = useMe()
+  const { nameOf } = useSites()
+  const { get, set, skip } = useFilters()
+  const state = get('state')
+  const query = {
+    is_active: state !== 'inactive',
+    state: ['online', 'late', 'offline'].includes(state) ? state : undefined,
+    paired: state === 'unpaired' ? false : undefined,
+    site_id: get('site'),
+    search: get('search'),
+    limit: PAGE,
+    skip,
   }
-  const fault = add.error instanceof ApiError ? add.error.field('device_id') : undefined
+  const devices = useQuery({
+    queryKey: ['devices', 'list', query],
+    queryFn: () => apiList<Device>('/devices', { query }),
+    refetchInterval: READ_ANEW_MS,
+    placeholderData: (before) => before,
+  })
+  const mayChange = may('devices:write')
+  const isFiltered = get('search') !== '' || state !== '' || get('site') !== ''
   return (
-    <Dialog title={t('devices.add')} onClose={onClose}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
-        <Field
-          label={t('devices.id')}
-          hint={t('devices.idHint')}
-          error={fault}
-          name="device_id"
-          maxLength={64}
-          required
-        />
-        <Field label={t('devices.name')} hint={t('devices.nameHint')} name="name" maxLength={200} />
-        {add.error !== null && !fault && (
-          <p role="alert" className="text-bad text-sm">
-            {errorText(add.error)}
-          </p>
-        )}
-        <div className="flex flex-wrap justify-end gap-3">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" look="primary" busy={add.isPending}>
-            {t('devices.add')}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <Card>
+      <Filters />
+      <Table
+        caption={t('devices.title')}
+        rows={{ ...devices, data: devices.data?.rows }}
+        rowKey={({ id }) => id}
+        empty={t(isFiltered ? 'devices.noneFound' : 'devices.empty')}
+        columns={[
+          {
+            id: 'name',
+            header: t('devices.name'),
+            cell: ({ name, device_id }) => (
+              <>
+                <Link
+                  to="/admin/devices/$deviceId"
+                  params={{ deviceId: device_id }}
+                  className="font-medium text-accent underline-offset-4 hover:underline"
+                >
+                  {name}
+                </Link>
+                {name !== device_id && (
+                  <span className="block break-all text-muted text-sm">{device_id}</span>
+                )}
+              </>
+            ),
+          },
+          { id: 'site', header: t('devices.site'), cell: ({ site_id }) => nameOf(site_id) },
+          {
+            id: 'state',
+            header: t('devices.state'),
+            cell: ({ state: now, paired, is_active }) =>
+              !is_active ? (
+                <Badge>{t('devices.inactive')}</Badge>
+              ) : paired ? (
+                <DeviceState state={now} />
+              ) : (
+                <Badge tone="warn">{t('devices.notPaired')}</Badge>
+              ),
+          },
+          {
+            id: 'seen',
+            header: t('devices.seen'),
+            cell: ({ last_heartbeat }) => (last_heartbeat ? dateTime(last_heartbeat) : t('devices.never')),
+          },
+          {
+            id: 'acts',
+            header: '',
+            alignRight: true,
+            cell: (device) =>
+              mayChange &&
+              device.is_active && (
+                <div className="flex flex-wrap justify-end gap-2">
+                  <Button onClick={() => onOpen({ act: 'pair', device })}>{t('devices.pair')}</Button>
+                  {device.paired && (
+                    <Button look="quiet" onClick={() => onOpen({ act: 'revoke', device })}>
+                      {t('devices.revoke')}
+                    </Button>
+                  )}
+                </div>
+              ),
+          },
+        ]}
+      />
+      <Pager skip={skip} limit={PAGE} total={devices.data?.total ?? 0} onSkip={(to) => set({ skip: to })} />
+      {state === 'inactive' && mayChange && <CleanUp />}
+    </Card>
   )
 }
 
-/** A code that is good once, to be typed or scanned at the kiosk. */
-function PairKiosk({ device, onClose }: { device: Device; onClose: () => void }) {
-  const { t } = useTranslation()
-  const errorText = useErrorText()
-  const path = `/devices/${encodeURIComponent(device.device_id)}/pair`
-  const pairing = useQuery({
-    queryKey: ['pairing', device.device_id],
-    queryFn: () => api<Pairing>(path, { method: 'POST' }),
-    // Each question makes the code before void.
-    staleTime: Number.POSITIVE_INFINITY,
-    gcTime: 0,
-    refetchOnWindowFocus: false,
-    retry: false,
-  })
-  return (
-    <Dialog title={t('devices.pairing', { name: device.name })} onClose={onClose}>
-      {pairing.error !== null && (
-        <p role="alert" className="text-bad">
-          {errorText(pairing.error)}
-        </p>
-      )}
-      {pairing.data && (
-        <div className="flex flex-col items-center gap-4 text-center">
-          <p className="text-muted">{t('devices.pairingHow')}</p>
-          <img
-            src={`data:image/svg+xml;utf8,${encodeURIComponent(pairing.data.qr_svg)}`}
-            alt={t('devices.qr')}
-            width="208"
-            height="208"
-            className="rounded-lg bg-white p-2"
-          />
-          <p className="font-mono text-3xl tracking-widest">{pairing.data.code}</p>
-          <p className="text-muted text-sm">
-            {t('devices.until', { time: clockTime(pairing.data.expires_at, undefined) })}
-          </p>
-        </div>
-      )}
-      <div className="mt-6 flex justify-end">
-        <Button onClick={onClose}>{t('common.close')}</Button>
-      </div>
-    </Dialog>
-  )
-}
+const states = ['online', 'late', 'offline', 'unpaired', 'inactive'] as const
 
-function RevokeKey({ device, onClose }: { device: Device; onClose: () => void }) {
+function Filters() {
   const { t } = useTranslation()
-  const errorText = useErrorText()
-  const tell = useToast()
-  const queries = useQueryClient()
-  const revoke = useMutation({
-    mutationFn: () => api(`/devices/${encodeURIComponent(device.device_id)}/key`, { method: 'DELETE' }),
-    onSuccess: () => {
-      queries.invalidateQueries({ queryKey: ['devices'] })
-      tell(t('devices.revoked'))
-      onClose()
-    },
-  })
+  const { get, set } = useFilters()
+  const { sites } = useSites()
   return (
-    <Confirm
-      title={t('devices.revokeOf', { name: device.name })}
-      act={t('devices.revoke')}
-      busy={revoke.isPending}
-      onConfirm={() => revoke.mutate()}
-      onClose={onClose}
-    >
-      <p>{t('devices.revokeMeans')}</p>
-      {revoke.error !== null && (
-        <p role="alert" className="text-bad">
-          {errorText(revoke.error)}
-        </p>
+    <search className="grid gap-3 border-line border-b p-4 sm:grid-cols-3">
+      <SearchField label={t('devices.search')} filter="search" />
+      <Select
+        label={t('devices.state')}
+        value={get('state')}
+        onChange={({ target }) => set({ state: target.value })}
+      >
+        <option value="">{t('devices.all')}</option>
+        {states.map((state) => (
+          <option key={state} value={state}>
+            {t(`devices.states.${state}`)}
+          </option>
+        ))}
+      </Select>
+      {sites && sites.length > 1 && (
+        <Select
+          label={t('devices.site')}
+          value={get('site')}
+          onChange={({ target }) => set({ site: target.value })}
+        >
+          <option value="">{t('devices.all')}</option>
+          {sites.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </Select>
       )}
-    </Confirm>
+    </search>
   )
 }

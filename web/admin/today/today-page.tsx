@@ -11,6 +11,7 @@ import { Table } from '../../shared/table.tsx'
 import { DeviceState } from '../devices/device-state.tsx'
 import { Card, Page } from '../page.tsx'
 import { api, useMe } from '../session.ts'
+import { StartCard } from '../start/start-card.tsx'
 import { type Punch, useLivePunches } from './live-punches.ts'
 import { PendingCard } from './pending-card.tsx'
 import { PunchPicture } from './punch-picture.tsx'
@@ -46,6 +47,7 @@ export function TodayPage() {
 
   return (
     <Page title={t('today.title')} actions={<span className="text-muted">{longDate(new Date(), zone)}</span>}>
+      <StartCard />
       <dl className="grid grid-cols-2 gap-3 sm:grid-cols-4">
         <Figure label={t('today.present')} value={today.data && present.length} />
         <Figure label={t('today.people')} value={today.data?.people} />
