@@ -10,7 +10,7 @@ import { Toasts } from '../shared/toast.tsx'
 import { router } from './router.tsx'
 
 applyTheme()
-startI18n()
+await startI18n()
 
 const queries = new QueryClient({
   defaultOptions: {

@@ -6,7 +6,7 @@ import { applyTheme } from '../shared/theme.ts'
 import { App } from './app.tsx'
 
 applyTheme()
-startI18n()
+await startI18n()
 keepForOffline()
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

@@ -1,7 +1,6 @@
 import i18next from 'i18next'
 import { initReactI18next } from 'react-i18next'
-import en from '../i18n/en.json'
-import vi from '../i18n/vi.json'
+import type vi from '../i18n/vi.json'
 import { recall, store } from './local.ts'
 
 export const languages = ['vi', 'en'] as const
@@ -14,23 +13,33 @@ declare module 'i18next' {
   }
 }
 
-/** Loads both catalogues and takes the language that was chosen here, else the browser's, else Vietnamese. */
-export function startI18n(): void {
+// Each catalogue comes when it is asked for: nobody reads two languages at once.
+const catalogues = {
+  vi: () => import('../i18n/vi.json'),
+  en: () => import('../i18n/en.json'),
+}
+
+/** Takes the language that was chosen here, else the browser's, else Vietnamese, and loads its texts. */
+export async function startI18n(): Promise<void> {
   const wanted = navigator.languages.map((tag) => tag.slice(0, 2))
-  const preferred = wanted.find((tag) => languages.some((language) => language === tag))
-  i18next.use(initReactI18next).init({
-    resources: { vi: { translation: vi }, en: { translation: en } },
-    lng: recall('language', languages) ?? preferred ?? 'vi',
+  const preferred = wanted.find((tag): tag is Language => languages.some((language) => language === tag))
+  const language = recall('language', languages) ?? preferred ?? 'vi'
+  const texts = await catalogues[language]()
+  await i18next.use(initReactI18next).init({
+    resources: { [language]: { translation: texts.default } },
+    lng: language,
     fallbackLng: false,
     interpolation: { escapeValue: false },
   })
   document.documentElement.lang = i18next.language
 }
 
-export function chooseLanguage(language: Language): void {
+export async function chooseLanguage(language: Language): Promise<void> {
+  const texts = await catalogues[language]()
+  i18next.addResourceBundle(language, 'translation', texts.default)
   store('language', language)
   document.documentElement.lang = language
-  i18next.changeLanguage(language)
+  await i18next.changeLanguage(language)
 }
 
 const locale = () => (i18next.language === 'vi' ? 'vi-VN' : 'en-GB')
