@@ -409,10 +409,11 @@ describe.each([
     await page.getByRole('listitem').locator('img').first().waitFor()
     await page.waitForLoadState('networkidle')
     await expectGoodLooks(page, `employee-${language}`)
-    await page.getByRole('heading', { name: employees.templates }).scrollIntoViewIfNeeded()
-    await expectGoodLooks(page, `employee-templates-${language}`)
-    await page.getByRole('heading', { name: employees.privacy }).scrollIntoViewIfNeeded()
-    await expectGoodLooks(page, `employee-privacy-${language}`)
+    for (const width of [390, 820, 1440]) {
+      await page.setViewportSize({ width, height: 900 })
+      const path = join('build', 'screenshots', `employee-whole-${language}-${width}.png`)
+      await page.screenshot({ path, fullPage: true })
+    }
     await lookAtDialog(page, employees.edit, 'employee-edit')
     await lookAtDialog(page, employees.end, 'employee-end')
     await lookAtDialog(page, employeeAct.deactivate, 'employee-deactivate')
@@ -433,7 +434,7 @@ describe.each([
     await expectGoodLooks(page, `employee-refused-${language}`)
     await page.keyboard.press('Escape')
     await page.goto(`${office.server.base}/admin/employees/bun`)
-    await page.getByText(employees.certificates).waitFor()
+    await page.getByRole('heading', { name: employees.certificates }).waitFor()
     await expectGoodLooks(page, `employee-erased-${language}`)
     // That the photos were refused stands on the browser's console.
     expect(faults.filter((fault) => !/422.*(upload-photo|process)/.test(fault))).toEqual([])

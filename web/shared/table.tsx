@@ -86,7 +86,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, empty }: TableProps
                 role="cell"
                 className={`px-4 py-2.5 align-middle max-sm:flex max-sm:justify-between max-sm:gap-4 max-sm:py-1 ${alignRight ? 'text-right tabular-nums' : ''}`}
               >
-                <span aria-hidden="true" className="text-muted text-sm sm:hidden">
+                <span aria-hidden="true" className="max-w-1/2 shrink-0 text-muted text-sm sm:hidden">
                   {header}
                 </span>
                 <div className="min-w-0 max-sm:text-right">{cell(row)}</div>

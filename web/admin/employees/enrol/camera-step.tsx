@@ -19,7 +19,7 @@ interface CameraStepProps {
 export function CameraStep({ shots, onShot }: CameraStepProps) {
   const { t } = useTranslation()
   const { video, state: camera } = useCamera()
-  const { detect, failed } = useDetector()
+  const { detect, failed, fail } = useDetector()
   const [hint, setHint] = useState<Hint>('nobody')
   const next = aims.find((aim) => !shots[aim])
   const latest = useRef({ next, onShot })
@@ -34,7 +34,7 @@ export function CameraStep({ shots, onShot }: CameraStepProps) {
       show: (said) => !ending.signal.aborted && setHint(said),
       take: (aim, picture) => latest.current.onShot(aim, picture),
       signal: ending.signal,
-    })
+    }).catch(fail)
     return () => ending.abort()
   }, [camera, detect])
 
@@ -129,13 +129,11 @@ function Shot({
 function useDetector() {
   const [detect, setDetect] = useState<Detector>()
   const [failed, setFailed] = useState(false)
+  const fail = () => setFailed(true)
   useEffect(() => {
     import('../../../kiosk/detector.ts')
       .then(({ loadDetector }) => loadDetector())
-      .then(
-        (loaded) => setDetect(() => loaded),
-        () => setFailed(true),
-      )
+      .then((loaded) => setDetect(() => loaded), fail)
   }, [])
-  return { detect, failed }
+  return { detect, failed, fail }
 }

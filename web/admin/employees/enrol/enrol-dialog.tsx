@@ -162,7 +162,7 @@ function Enrolment({ employee, hasConsent, onClose }: EnrolmentProps) {
           busy={send.isPending}
           onClick={() => send.mutate({ photos, avatar, consent: isAsked && agreed ? version : undefined })}
         >
-          {t('enrol.send', { count: photos.length })}
+          {photos.length === 0 ? t('enrol.act') : t('enrol.send', { count: photos.length })}
         </Button>
       </div>
     </div>
