@@ -28,11 +28,19 @@ const packLooks: Record<Pack['state'], [Tone, string]> = {
   not_installed: ['neutral', '–'],
 }
 
+/** What there is for tests of the program is of no use to anybody else. */
+const isOffered = ({ name, state }: Pack) => state !== 'not_installed' || !name.startsWith('test-')
+
 /** The networks in use, the others that there are, and the change from one to the other. */
 export function ModelsView() {
-  const { t } = useTranslation()
+  const { t, i18n } = useTranslation()
   const { may } = useMe()
   const [chosen, setChosen] = useState<Pack>()
+  const aboutOf = ({ name, description }: Pack) => {
+    const key = `recognition.packs.about.${name}` as 'recognition.packs.about.auraface'
+    const isKnown: boolean = i18n.exists(key)
+    return isKnown ? t(key) : description
+  }
   const packs = useQuery({ queryKey: ['packs'], queryFn: () => api<Pack[]>('/recognition/models') })
   const { open } = useSwitches()
   const mayBegin = may('models:write') && !open
@@ -43,19 +51,17 @@ export function ModelsView() {
       <Card title={t('recognition.packs.title')}>
         <Table
           caption={t('recognition.packs.title')}
-          rows={packs}
+          rows={{ ...packs, data: packs.data?.filter(isOffered) }}
           rowKey={({ name }) => name}
           empty={null}
           columns={[
             {
               id: 'name',
               header: t('recognition.packs.pack'),
-              cell: ({ name, title, description }) => (
+              cell: (pack) => (
                 <div className="max-w-xl">
-                  <p>
-                    <span className="font-medium">{name}</span> <span className="text-muted">{title}</span>
-                  </p>
-                  <p className="text-muted text-sm max-lg:hidden">{description}</p>
+                  <p className="font-medium">{pack.name}</p>
+                  <p className="text-muted text-sm">{aboutOf(pack)}</p>
                 </div>
               ),
             },
@@ -71,12 +77,12 @@ export function ModelsView() {
                       {t(`recognition.packs.states.${state}`)}
                     </Badge>
                     {state === 'not_installed' && (
-                      <code className="block break-all text-muted text-xs">
+                      <code className="block break-words text-muted text-xs">
                         rollcall models install {name}
                       </code>
                     )}
                     {state === 'not_measured' && (
-                      <code className="block break-all text-muted text-xs">
+                      <code className="block break-words text-muted text-xs">
                         rollcall models measure {name} --faces DIR
                       </code>
                     )}
