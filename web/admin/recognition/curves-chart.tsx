@@ -20,7 +20,7 @@ interface CurvesChartProps {
 export function CurvesChart({ curves, thresholds }: CurvesChartProps) {
   const { t } = useTranslation()
   const { ref, width } = useMeasuredWidth<HTMLDivElement>()
-  const axis = confidenceAxis(width, SIDE_PX)
+  const axis = confidenceAxis(width, SIDE_PX, confidenceAt(curves, curves.impostor.length))
   const bottom = TOP_PX + HEIGHT_PX
   const { in_force, site, site_interval } = thresholds
   const genuine = sum(curves.genuine)

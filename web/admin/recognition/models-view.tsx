@@ -6,7 +6,7 @@ import type { modelsStatusSchema } from '../../../src/gallery/schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { Badge, type Tone } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
-import { Confirm } from '../../shared/dialog.tsx'
+import { Dialog } from '../../shared/dialog.tsx'
 import { useErrorText } from '../../shared/error-text.ts'
 import { number } from '../../shared/i18n.ts'
 import { Failed, Loading } from '../../shared/states.tsx'
@@ -184,20 +184,22 @@ function BeginSwitch({ pack, onClose }: { pack: Pack; onClose: () => void }) {
     },
   })
   return (
-    <Confirm
-      title={t('recognition.switch.beginTo', { pack: pack.name })}
-      act={t('recognition.switch.begin')}
-      busy={begin.isPending}
-      onConfirm={() => begin.mutate()}
-      onClose={onClose}
-    >
-      <p>{t('recognition.switch.beginMeans')}</p>
-      <p>{t('recognition.switch.licence', { licence: pack.licence })}</p>
-      {begin.error !== null && (
-        <p role="alert" className="text-bad">
-          {errorText(begin.error)}
-        </p>
-      )}
-    </Confirm>
+    <Dialog title={t('recognition.switch.beginTo', { pack: pack.name })} onClose={onClose}>
+      <div className="mb-6 space-y-2 text-muted">
+        <p>{t('recognition.switch.beginMeans')}</p>
+        <p>{t('recognition.switch.licence', { licence: pack.licence })}</p>
+        {begin.error !== null && (
+          <p role="alert" className="text-bad">
+            {errorText(begin.error)}
+          </p>
+        )}
+      </div>
+      <div className="flex flex-wrap justify-end gap-3">
+        <Button onClick={onClose}>{t('common.cancel')}</Button>
+        <Button look="primary" busy={begin.isPending} onClick={() => begin.mutate()}>
+          {t('recognition.switch.begin')}
+        </Button>
+      </div>
+    </Dialog>
   )
 }
