@@ -2,18 +2,20 @@ import i18next from 'i18next'
 
 /** A confidence is .25 and .1 more for each decade of false matches: so the axis is one of both. */
 const FROM = 0.25
-const TO = 1
-const DECADES = 7
+/** What a label of the scale takes. */
+const LABEL_PX = 52
 
 export interface Axis {
   /** Pixels from the left. */
   x(confidence: number): number
   width: number
+  to: number
 }
 
-export function confidenceAxis(width: number, margin: number): Axis {
-  const clamped = (value: number) => Math.min(TO, Math.max(FROM, value))
-  return { width, x: (value) => margin + ((clamped(value) - FROM) / (TO - FROM)) * (width - 2 * margin) }
+/** Confidences end at 1; scores that are counted by their false-match rate go on `to` farther. */
+export function confidenceAxis(width: number, margin: number, to = 1): Axis {
+  const clamped = (value: number) => Math.min(to, Math.max(FROM, value))
+  return { width, to, x: (value) => margin + ((clamped(value) - FROM) / (to - FROM)) * (width - 2 * margin) }
 }
 
 /** 1:10K, the share of comparisons of different people that reach a confidence. */
@@ -31,11 +33,12 @@ export function decades(confidence: number): string {
 
 /** The scale at the foot of a picture: confidences, and below them the false-match rates that they mean. */
 export function AxisScale({ axis, y }: { axis: Axis; y: number }) {
-  const step = axis.width < 480 ? 2 : 1
-  const marks = Array.from({ length: DECADES / step + 1 }, (_, index) => index * step)
+  const count = Math.floor(10 * (axis.to - FROM) + 1e-9)
+  const step = Math.ceil((count * LABEL_PX) / axis.width)
+  const marks = Array.from({ length: Math.floor(count / step) + 1 }, (_, index) => index * step)
   return (
     <g className="fill-muted text-xs" textAnchor="middle">
-      <line x1={axis.x(FROM)} x2={axis.x(TO)} y1={y} y2={y} className="stroke-line" />
+      <line x1={axis.x(FROM)} x2={axis.x(axis.to)} y1={y} y2={y} className="stroke-line" />
       {marks.map((decade) => {
         const confidence = FROM + decade / 10
         return (
@@ -48,7 +51,7 @@ export function AxisScale({ axis, y }: { axis: Axis; y: number }) {
               className="stroke-muted"
             />
             <text x={axis.x(confidence)} y={y + 17}>
-              {new Intl.NumberFormat(i18next.language).format(confidence)}
+              {confidence > 1 ? '' : new Intl.NumberFormat(i18next.language).format(confidence)}
             </text>
             <text x={axis.x(confidence)} y={y + 32}>
               {oneIn(confidence)}

@@ -20,7 +20,7 @@ interface CurvesChartProps {
 export function CurvesChart({ curves, thresholds }: CurvesChartProps) {
   const { t } = useTranslation()
   const { ref, width } = useMeasuredWidth<HTMLDivElement>()
-  const axis = confidenceAxis(width, SIDE_PX)
+  const axis = confidenceAxis(width, SIDE_PX, confidenceAt(curves, curves.impostor.length))
   const bottom = TOP_PX + HEIGHT_PX
   const { in_force, site, site_interval } = thresholds
   const genuine = sum(curves.genuine)
@@ -72,9 +72,9 @@ export function CurvesChart({ curves, thresholds }: CurvesChartProps) {
           className="stroke-2 stroke-bad"
         />
         <text
-          x={axis.x(in_force) + 4}
+          x={axis.x(in_force)}
           y={TOP_PX - 10}
-          textAnchor="middle"
+          textAnchor={axis.x(in_force) > width / 2 ? 'end' : 'start'}
           className="fill-bad font-medium text-xs"
         >
           {t('recognition.curves.threshold', { threshold: number(in_force, 3) })}

@@ -6,7 +6,7 @@ import type { modelsStatusSchema } from '../../../src/gallery/schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { Badge, type Tone } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
-import { Confirm } from '../../shared/dialog.tsx'
+import { Dialog } from '../../shared/dialog.tsx'
 import { useErrorText } from '../../shared/error-text.ts'
 import { number } from '../../shared/i18n.ts'
 import { Failed, Loading } from '../../shared/states.tsx'
@@ -29,11 +29,19 @@ const packLooks: Record<Pack['state'], [Tone, string]> = {
   not_installed: ['neutral', '–'],
 }
 
+/** What there is for tests of the program is of no use to anybody else. */
+const isOffered = ({ name, state }: Pack) => state !== 'not_installed' || !name.startsWith('test-')
+
 /** The networks in use, the others that there are, and the change from one to the other. */
 export function ModelsView() {
-  const { t } = useTranslation()
+  const { t, i18n } = useTranslation()
   const { may } = useMe()
   const [chosen, setChosen] = useState<Pack>()
+  const aboutOf = ({ name, description }: Pack) => {
+    const key = `recognition.packs.about.${name}` as 'recognition.packs.about.auraface'
+    const isKnown: boolean = i18n.exists(key)
+    return isKnown ? t(key) : description
+  }
   const packs = useQuery({ queryKey: ['packs'], queryFn: () => api<Pack[]>('/recognition/models') })
   const { open } = useSwitches()
   const mayBegin = may('models:write') && !open
@@ -44,19 +52,17 @@ export function ModelsView() {
       <Card title={t('recognition.packs.title')}>
         <Table
           caption={t('recognition.packs.title')}
-          rows={packs}
+          rows={{ ...packs, data: packs.data?.filter(isOffered) }}
           rowKey={({ name }) => name}
           empty={null}
           columns={[
             {
               id: 'name',
               header: t('recognition.packs.pack'),
-              cell: ({ name, title, description }) => (
+              cell: (pack) => (
                 <div className="max-w-xl">
-                  <p>
-                    <span className="font-medium">{name}</span> <span className="text-muted">{title}</span>
-                  </p>
-                  <p className="text-muted text-sm max-lg:hidden">{description}</p>
+                  <p className="font-medium">{pack.name}</p>
+                  <p className="text-muted text-sm">{aboutOf(pack)}</p>
                 </div>
               ),
             },
@@ -72,7 +78,7 @@ export function ModelsView() {
                       {t(`recognition.packs.states.${state}`)}
                     </Badge>
                     {state === 'not_installed' && (
-                      <code className="block break-all text-muted text-xs">
+                      <code className="block break-words text-muted text-xs">
                         rollcall models install {name}
                       </code>
                     )}
@@ -82,7 +88,7 @@ export function ModelsView() {
                       </code>
                     )}
                     {state === 'not_measured' && (
-                      <code className="block break-all text-muted text-xs">
+                      <code className="block break-words text-muted text-xs">
                         rollcall models measure {name} --faces DIR
                       </code>
                     )}
@@ -184,20 +190,22 @@ function BeginSwitch({ pack, onClose }: { pack: Pack; onClose: () => void }) {
     },
   })
   return (
-    <Confirm
-      title={t('recognition.switch.beginTo', { pack: pack.name })}
-      act={t('recognition.switch.begin')}
-      busy={begin.isPending}
-      onConfirm={() => begin.mutate()}
-      onClose={onClose}
-    >
-      <p>{t('recognition.switch.beginMeans')}</p>
-      <p>{t('recognition.switch.licence', { licence: pack.licence })}</p>
-      {begin.error !== null && (
-        <p role="alert" className="text-bad">
-          {errorText(begin.error)}
-        </p>
-      )}
-    </Confirm>
+    <Dialog title={t('recognition.switch.beginTo', { pack: pack.name })} onClose={onClose}>
+      <div className="mb-6 space-y-2 text-muted">
+        <p>{t('recognition.switch.beginMeans')}</p>
+        <p>{t('recognition.switch.licence', { licence: pack.licence })}</p>
+        {begin.error !== null && (
+          <p role="alert" className="text-bad">
+            {errorText(begin.error)}
+          </p>
+        )}
+      </div>
+      <div className="flex flex-wrap justify-end gap-3">
+        <Button onClick={onClose}>{t('common.cancel')}</Button>
+        <Button look="primary" busy={begin.isPending} onClick={() => begin.mutate()}>
+          {t('recognition.switch.begin')}
+        </Button>
+      </div>
+    </Dialog>
   )
 }

@@ -47,7 +47,7 @@ export function SwitchCard({ change }: { change: Change }) {
               aria-label={t('recognition.switch.progress')}
               value={done}
               max={Math.max(1, total)}
-              className="h-3 w-full accent-accent"
+              className="h-3 w-full appearance-none overflow-hidden rounded-full bg-sunken [&::-moz-progress-bar]:bg-accent [&::-webkit-progress-bar]:bg-sunken [&::-webkit-progress-value]:bg-accent"
             />
             <p className="tabular-nums">
               {t('recognition.switch.photos', { done: number(done), total: number(total) })}
