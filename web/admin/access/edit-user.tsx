@@ -2,15 +2,22 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import type { userChangesSchema } from '../../../src/access/schema.ts'
 import { ApiError, type Sent } from '../../shared/api.ts'
+import { Button } from '../../shared/button.tsx'
 import { Field } from '../../shared/field.tsx'
 import { FormDialog, typed } from '../../shared/form-dialog.tsx'
 import { useToast } from '../../shared/toast.tsx'
-import { api } from '../session.ts'
+import { api, useMe } from '../session.ts'
 import { RoleFields, roleOf } from './role-fields.tsx'
-import type { User } from './users.tsx'
+import type { Act, User } from './users.tsx'
 
-/** Name and role; where the role changes, they sign in again. */
-export function EditUser({ user, onClose }: { user: User; onClose: () => void }) {
+interface EditUserProps {
+  user: User
+  onAct: (act: Act) => void
+  onClose: () => void
+}
+
+/** Name and role, where a change of the role signs them out; and what else can be done about somebody. */
+export function EditUser({ user, onAct, onClose }: EditUserProps) {
   const { t } = useTranslation()
   const tell = useToast()
   const queries = useQueryClient()
@@ -53,6 +60,29 @@ export function EditUser({ user, onClose }: { user: User; onClose: () => void })
       />
       <RoleFields role={user.role} departments={user.departments ?? undefined} error={fault('departments')} />
       <p className="text-muted text-sm">{t('access.changeMeans')}</p>
+      <Acts user={user} onAct={onAct} />
     </FormDialog>
+  )
+}
+
+/** One's own password, second factor and sessions are on one's own page. */
+function Acts({ user, onAct }: Pick<EditUserProps, 'user' | 'onAct'>) {
+  const { t } = useTranslation()
+  const { me } = useMe()
+  if (user.id === me?.id) return null
+  const acts: [Act, string][] = [
+    ['link', t('access.newLink')],
+    ['sessions', t('access.signOut')],
+    ['switch', t(user.is_active ? 'access.disable' : 'access.enable')],
+    ['remove', t('access.remove')],
+  ]
+  return (
+    <div className="flex flex-wrap gap-2 border-line border-t pt-4">
+      {acts.map(([act, label]) => (
+        <Button key={act} look={act === 'remove' ? 'danger' : 'plain'} onClick={() => onAct(act)}>
+          {label}
+        </Button>
+      ))}
+    </div>
   )
 }

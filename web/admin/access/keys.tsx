@@ -77,7 +77,11 @@ export function Keys() {
             id: 'acts',
             header: '',
             alignRight: true,
-            cell: (key) => <Button onClick={() => setRevoked(key)}>{t('access.revoke')}</Button>,
+            cell: (key) => (
+              <Button className="whitespace-nowrap" onClick={() => setRevoked(key)}>
+                {t('access.revoke')}
+              </Button>
+            ),
           },
         ]}
       />

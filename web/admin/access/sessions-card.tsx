@@ -8,6 +8,7 @@ import { Button } from '../../shared/button.tsx'
 import { dateTime } from '../../shared/i18n.ts'
 import { Pager, Table } from '../../shared/table.tsx'
 import { useToast } from '../../shared/toast.tsx'
+import { Address } from '../address.tsx'
 import { Card } from '../page.tsx'
 import { api, apiList } from '../session.ts'
 
@@ -51,7 +52,7 @@ export function SessionsCard() {
               </>
             ),
           },
-          { id: 'from', header: t('account.from'), cell: ({ ip_address }) => ip_address ?? '–' },
+          { id: 'from', header: t('account.from'), cell: ({ ip_address }) => <Address ip={ip_address} /> },
           { id: 'since', header: t('account.signedInAt'), cell: ({ created_at }) => dateTime(created_at) },
           { id: 'used', header: t('account.lastUsed'), cell: ({ last_used_at }) => dateTime(last_used_at) },
           {

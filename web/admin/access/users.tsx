@@ -19,8 +19,8 @@ import { EndSessions, NewLink, RemoveUser, SwitchUser } from './user-acts.tsx'
 export type User = Answer<typeof userSchema>
 export const roles = ['owner', 'admin', 'hr', 'manager', 'viewer'] as const
 
-type Act = 'edit' | 'switch' | 'link' | 'sessions' | 'remove'
-type Open = { act: 'add' } | { act: Act; user: User } | { act: 'show'; path: string; who: string }
+export type Act = 'switch' | 'link' | 'sessions' | 'remove'
+type Open = { act: 'add' } | { act: Act | 'edit'; user: User } | { act: 'show'; path: string; who: string }
 
 const PAGE = 50
 
@@ -114,12 +114,20 @@ export function Users() {
             id: 'acts',
             header: '',
             alignRight: true,
-            cell: (user) => mayTouch(user) && <Acts user={user} isMe={user.id === me?.id} onOpen={setOpen} />,
+            cell: (user) =>
+              mayTouch(user) && (
+                <Button onClick={() => setOpen({ act: 'edit', user })}>{t('access.change')}</Button>
+              ),
           },
         ]}
       />
       <Pager skip={skip} limit={PAGE} total={users.data?.total ?? 0} onSkip={(to) => set({ skip: to })} />
-      <UserDialog open={open} onClose={close} onLink={(path, who) => setOpen({ act: 'show', path, who })} />
+      <UserDialog
+        open={open}
+        onOpen={setOpen}
+        onClose={close}
+        onLink={(path, who) => setOpen({ act: 'show', path, who })}
+      />
     </Card>
   )
 }
@@ -138,48 +146,20 @@ function Who({ user, isMe }: { user: User; isMe: boolean }) {
   )
 }
 
-/** One's own password, second factor and sessions are on one's own page. */
-function Acts({ user, isMe, onOpen }: { user: User; isMe: boolean; onOpen: (open: Open) => void }) {
-  const { t } = useTranslation()
-  const acts: [Act, string][] = [
-    ['edit', t('access.change')],
-    ...(isMe
-      ? []
-      : ([
-          ['link', t('access.newLink')],
-          ['sessions', t('access.signOut')],
-          ['switch', t(user.is_active ? 'access.disable' : 'access.enable')],
-          ['remove', t('access.remove')],
-        ] as [Act, string][])),
-  ]
-  return (
-    <div className="flex flex-wrap justify-end gap-1">
-      {acts.map(([act, label]) => (
-        <Button
-          key={act}
-          look={act === 'edit' ? 'plain' : 'quiet'}
-          className={`!px-3 ${act === 'remove' ? '!text-bad' : ''}`}
-          onClick={() => onOpen({ act, user })}
-        >
-          {label}
-        </Button>
-      ))}
-    </div>
-  )
-}
-
 interface DialogProps {
   open: Open | undefined
+  onOpen: (open: Open) => void
   onClose: () => void
   onLink: (path: string, who: string) => void
 }
 
-function UserDialog({ open, onClose, onLink }: DialogProps) {
+function UserDialog({ open, onOpen, onClose, onLink }: DialogProps) {
   if (open === undefined) return null
   if (open.act === 'add') return <AddUser onAdded={onLink} onClose={onClose} />
   if (open.act === 'show') return <OneTimeLink path={open.path} who={open.who} onClose={onClose} />
   const { act, user } = open
-  if (act === 'edit') return <EditUser user={user} onClose={onClose} />
+  if (act === 'edit')
+    return <EditUser user={user} onAct={(next) => onOpen({ act: next, user })} onClose={onClose} />
   if (act === 'link')
     return <NewLink user={user} onMade={(path) => onLink(path, user.name)} onClose={onClose} />
   if (act === 'sessions') return <EndSessions user={user} onClose={onClose} />

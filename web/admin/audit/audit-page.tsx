@@ -6,6 +6,7 @@ import type { Answer } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { dateTime } from '../../shared/i18n.ts'
 import { Pager, Table } from '../../shared/table.tsx'
+import { Address } from '../address.tsx'
 import { useFilters } from '../filters.tsx'
 import { Card, Page } from '../page.tsx'
 import { apiList } from '../session.ts'
@@ -70,7 +71,7 @@ export function AuditPage() {
             {
               id: 'from',
               header: t('audit.from'),
-              cell: ({ details }) => <span className="break-all">{String(details?.from ?? '–')}</span>,
+              cell: ({ details }) => <Address ip={(details?.from as string) ?? null} />,
             },
             {
               id: 'acts',

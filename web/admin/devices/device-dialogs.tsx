@@ -97,13 +97,14 @@ export function PairKiosk({ device, onClose }: { device: Device; onClose: () => 
 }
 
 /** What is done to a kiosk, after which all that is shown of kiosks is read anew. */
-function useAct<T>(act: () => Promise<T>, onDone: (answer: T) => void) {
+function useAct<T>(act: () => Promise<T>, onDone: (answer: T) => unknown) {
   const queries = useQueryClient()
   return useMutation({
     mutationFn: act,
-    onSuccess: (answer) => {
+    onSuccess: async (answer) => {
+      // Before: the page of a kiosk that is gone must not ask for it once more.
+      await onDone(answer)
       queries.invalidateQueries({ queryKey: ['devices'] })
-      onDone(answer)
     },
   })
 }
@@ -169,14 +170,14 @@ export function RotateKey({ device, onClose }: ActProps) {
   )
 }
 
-export function DeleteKiosk({ device, onDeleted, onClose }: ActProps & { onDeleted: () => void }) {
+export function DeleteKiosk({ device, onDeleted, onClose }: ActProps & { onDeleted: () => unknown }) {
   const { t } = useTranslation()
   const tell = useToast()
   const remove = useAct(
     () => api<Answer<typeof deletionAnswer>>(pathOf(device), { method: 'DELETE' }),
     ({ action }) => {
       tell(t(action === 'deleted' ? 'devices.deleted' : 'devices.deletedKept', { name: device.name }))
-      onDeleted()
+      return onDeleted()
     },
   )
   return (

@@ -7,6 +7,7 @@ import { Badge } from '../../shared/badge.tsx'
 import { Select } from '../../shared/field.tsx'
 import { dateTime, number } from '../../shared/i18n.ts'
 import { type Column, Pager, Table } from '../../shared/table.tsx'
+import { Address } from '../address.tsx'
 import { SearchField, useFilters } from '../filters.tsx'
 import { Card } from '../page.tsx'
 import { apiList } from '../session.ts'
@@ -79,10 +80,7 @@ export function NetworkLog({ deviceId }: { deviceId?: string }) {
           {
             id: 'from',
             header: t('devices.address'),
-            // Only an IPv6 address is too long for a narrow screen.
-            cell: ({ ip_address: ip }) => (
-              <span className={ip?.includes(':') ? 'break-all' : ''}>{ip ?? '–'}</span>
-            ),
+            cell: ({ ip_address }) => <Address ip={ip_address} />,
           },
           {
             id: 'action',
