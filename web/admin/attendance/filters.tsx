@@ -11,7 +11,7 @@ import { api, useMe } from '../session.ts'
 import { daysOf, momentsOf, ranges, wallTime } from './site-time.ts'
 
 const TYPING_MS = 300
-const kinds = ['face', 'manual', 'correction', 'import'] as const
+const kinds = ['face', 'pin', 'manual', 'correction', 'import'] as const
 const disputes = ['open', 'confirmed', 'rejected'] as const
 
 /** What a narrow screen shows only where it is asked for. */

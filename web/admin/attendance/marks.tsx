@@ -78,6 +78,7 @@ export function PunchMarks({ punch }: { punch: Punch }) {
   return (
     <>
       {kind === 'manual' && <Badge symbol="✎">{t('attendance.kind.manual')}</Badge>}
+      {kind === 'pin' && <Badge symbol="#">{t('attendance.kind.pin')}</Badge>}
       {kind === 'import' && <Badge symbol="⇩">{t('attendance.kind.import')}</Badge>}
       {corrects !== null && (
         <Badge tone="info" symbol="✎">

@@ -15,6 +15,7 @@ const looks = {
   corrected: ['info', '✎'],
   voided: ['info', '✎'],
   imported: ['info', '⇩'],
+  wrong_pin: ['warn', '#'],
 } as const satisfies Record<string, [Tone, string]>
 
 export type Outcome = keyof typeof looks

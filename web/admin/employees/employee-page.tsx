@@ -12,6 +12,7 @@ import { EmployeeActs } from './employee-acts.tsx'
 import { type Employee, keyOf, pathOf } from './people.ts'
 import { PersonCard } from './person-card.tsx'
 import { PhotosCard } from './photos-card.tsx'
+import { PinCard } from './pin-card.tsx'
 import { PunchesCard } from './punches-card.tsx'
 import { TemplatesCard } from './templates-card.tsx'
 
@@ -49,6 +50,7 @@ export function EmployeePage() {
         </div>
         <div className="flex min-w-0 flex-col gap-5">
           {may('biometrics:read') && <ConsentCard employee={employee} />}
+          {isHere && <PinCard employee={employee} />}
           {may('attendance:read') && <PunchesCard employee={employee} />}
           {may('biometrics:read') && <DataCard employee={employee} />}
         </div>

@@ -43,6 +43,7 @@ export function EditSite({ site, onClose }: { site?: Site; onClose: () => void }
       keep_pictures: keeps,
       ...(keeps && { picture_days: Number(typed(form, 'days')) }),
       pad_model_enough: form.has('pad'),
+      pin_allowed: form.has('pin'),
     })
   const fields = (save.error instanceof ApiError ? (save.error.body.fields ?? []) : []) as {
     path: string
@@ -101,6 +102,9 @@ export function EditSite({ site, onClose }: { site?: Site; onClose: () => void }
       )}
       <Check name="pad" checked={site?.pad_model_enough ?? false} hint={t('settings.padHint')}>
         {t('settings.pad')}
+      </Check>
+      <Check name="pin" checked={site?.pin_allowed ?? false} hint={t('settings.pinHint')}>
+        {t('settings.pin')}
       </Check>
     </FormDialog>
   )

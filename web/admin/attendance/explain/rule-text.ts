@@ -15,6 +15,8 @@ const rules = [
   [/^a look-alike is closer than the margin of (\S+)$/, 'lookAlike'],
   [/^punched within the last (\S+) s$/, 'duplicate'],
   [/^above the threshold$/, 'above'],
+  [/^employee code and PIN$/, 'pin'],
+  [/^employee code and PIN do not belong together$/, 'wrongPin'],
   [/^above the threshold, and told from a look-alike by the employee code$/, 'code'],
 ] as const
 

@@ -53,7 +53,9 @@ function useVerdict(explanation: Explanation): string {
   const key =
     outcome === 'not_identified' && (best === null || threshold === null || best >= threshold)
       ? 'nobody'
-      : outcome
+      : explanation.kind === 'pin' && outcome === 'identified'
+        ? 'by_pin'
+        : outcome
   return t(`attendance.verdict.${key}` as 'attendance.verdict.identified', {
     name: employee_name ?? employee_id ?? '',
     confidence: best === null ? '–' : confidenceFigure(best),
