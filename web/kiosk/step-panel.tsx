@@ -23,6 +23,7 @@ export function StepPanel({ step, number, of, taking }: StepPanelProps) {
   return (
     <div
       role="status"
+      data-step={step}
       className="absolute inset-x-0 bottom-0 flex flex-col items-center gap-4 rounded-t-[3rem] bg-slate-900 p-8 pb-12 text-center"
     >
       <p aria-hidden="true" className="font-semibold text-[clamp(5rem,18vw,12rem)] leading-none">
