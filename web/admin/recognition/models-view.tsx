@@ -1,7 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { packSchema } from '../../../src/gallery/model-switch-routes.ts'
+import type { packSchema } from '../../../src/gallery/model-switch-schema.ts'
 import type { modelsStatusSchema } from '../../../src/gallery/schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { Badge, type Tone } from '../../shared/badge.tsx'

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import type { switchSchema } from '../../../src/gallery/model-switch-routes.ts'
+import type { switchSchema } from '../../../src/gallery/model-switch-schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { api } from '../session.ts'
 
