@@ -10,12 +10,8 @@ import { AppError } from '../shared/errors.ts'
 import { type App, problems, rowNumber } from '../shared/http.ts'
 import { pageQuery, setPageHeaders } from '../shared/paging.ts'
 import { acceptCalibration, MIN_PEOPLE_FOR_MEAN } from './calibration.ts'
-import {
-  calibrationSchema,
-  listCalibrations,
-  pastCalibrationSchema,
-  viewCalibration,
-} from './calibration-view.ts'
+import { calibrationSchema, pastCalibrationSchema } from './calibration-schema.ts'
+import { listCalibrations, viewCalibration } from './calibration-view.ts'
 import type { Gallery } from './gallery.ts'
 
 interface CalibrationRoutesDeps {

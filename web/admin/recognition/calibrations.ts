@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import type { calibrationSchema, pastCalibrationSchema } from '../../../src/gallery/calibration-view.ts'
+import type { calibrationSchema, pastCalibrationSchema } from '../../../src/gallery/calibration-schema.ts'
 import type { modelsStatusSchema } from '../../../src/gallery/schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { api, apiList } from '../session.ts'
