@@ -240,6 +240,7 @@ const mayEndWith = {
     'POST /api/v1/recognition/models/switch/cancel',
   ],
   409: [
+    'POST /api/v1/system/backups',
     'POST /api/v1/recognition/calibration',
     'POST /api/v1/recognition/calibration/{id}/accept',
     'POST /api/v1/recognition/models/switch',
@@ -276,6 +277,7 @@ const mayEndWith = {
 /** What is answered where it is not JSON, or not only. */
 const mediaTypes: Record<string, string[]> = {
   'GET /metrics': ['text/plain'],
+  'GET /api/v1/system/backups/{name}': ['application/zip'],
   'GET /api/v1/employees/export': ['text/csv', spreadsheet],
   'GET /api/v1/attendance/export': ['text/csv', spreadsheet],
   'GET /api/v1/attendance/stream': ['text/event-stream'],

@@ -1,4 +1,6 @@
 import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { type JWTPayload, SignJWT } from 'jose'
@@ -434,6 +436,7 @@ describe('who may call what', () => {
 
 /** How an operation ends for everybody who may call it, with a body that is taken and of things that are there. */
 const endsWith: Record<string, number> = {
+  'POST /api/v1/system/backups': 201,
   'POST /api/v1/sites': 201,
   'POST /api/v1/employees': 201,
   'POST /api/v1/employees/{employee_id}/consent': 201,
@@ -473,7 +476,7 @@ describe('what those are answered who may call', () => {
   let punch: number
   beforeAll(async () => {
     const network = { browse: async () => [], answers: async () => false }
-    company = await testApp({ network }, { DISCOVERY: 'true', SCAN_NETWORKS: '192.168.1.0/30' })
+    company = await testApp({ network, backUp }, { DISCOVERY: 'true', SCAN_NETWORKS: '192.168.1.0/30' })
     face = await portrait('blonde')
     await company.db.updateTable('sites').set({ keep_pictures: true }).execute()
     await person('ANN', face)
@@ -482,6 +485,13 @@ describe('what those are answered who may call', () => {
       .attendance_id
   })
   afterAll(() => company.close())
+
+  async function backUp() {
+    const folder = join(dirname(company.uploads), 'backups')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'office.zip'), 'PK')
+    return join(folder, 'office.zip')
+  }
 
   let made = 0
   const fresh = (what: string) => `${what}_${++made}`
@@ -545,6 +555,9 @@ describe('what those are answered who may call', () => {
     'DELETE /api/v1/auth/users/{id}/sessions': async () => ({ path: await user() }),
     'DELETE /api/v1/auth/api-keys/{id}': async () => ({
       path: { id: (await asOwner('POST', '/auth/api-keys', { name: 'K', scopes: ['sites:read'] })).id },
+    }),
+    'GET /api/v1/system/backups/{name}': async () => ({
+      path: { name: (await asOwner('POST', '/system/backups')).name },
     }),
     'POST /api/v1/sites': async () => ({ body: { name: fresh('Site') } }),
     'POST /api/v1/recognition/models/switch': async () => {
