@@ -298,6 +298,19 @@ describe('deleting photos', () => {
     expect(rawPayload).toEqual((await get('/ANN/photos/2')).rawPayload)
   })
 
+  test('down to none takes along what other packs had made of them', async () => {
+    const [mine] = await templates()
+    const { id: _, ...copy } = mine!
+    await running.db
+      .insertInto('face_templates')
+      .values({ ...copy, pack: 'of-before' })
+      .execute()
+    await removePhoto(1)
+    expect((await templates()).map(({ pack }) => pack).sort()).toEqual(['human-v1', 'of-before'])
+    await removePhoto(2)
+    expect(await templates()).toEqual([])
+  })
+
   test('down to none ends recognition', async () => {
     await removePhoto(1)
     expect((await removePhoto(2)).json()).toMatchObject({

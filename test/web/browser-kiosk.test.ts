@@ -156,6 +156,31 @@ describe('a kiosk', () => {
     expect(await punchesAt(deviceId)).toEqual([])
   }, 120_000)
 
+  test('takes an employee code with its PIN where the site allows it', async () => {
+    const api = `${server.base}/api/v1`
+    const headers = company.owner
+    await call('PUT', `${api}/employees/frontal/pin`, { body: { pin: '4711' }, headers })
+    await call('PATCH', `${api}/sites/1`, { body: { pin_allowed: true }, headers })
+    const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 2 }], { locale: 'en-GB' })
+    await page.getByRole('button', { name: 'Use employee code and PIN' }).click({ timeout: PATIENCE_MS })
+    await page.getByLabel('Employee code').fill('frontal')
+    await page.getByLabel('PIN', { exact: true }).fill('0815')
+    await page.keyboard.press('Enter')
+    expect(await page.getByRole('alert').textContent()).toContain('The employee code or the PIN is wrong')
+    expect(await seriousFaults(page)).toEqual([])
+    await page.getByLabel('PIN', { exact: true }).fill('4711')
+    await page.getByRole('button', { name: 'Go on' }).click()
+    const { look, text } = await nextAnswer(page)
+    expect([look, text]).toEqual(['good', expect.stringMatching(/frontal→ IN\d\d:\d\d$/)])
+    expect(await punchesAt(deviceId)).toMatchObject([{ employee_id: 'frontal', kind: 'pin' }])
+    await left(page)
+    // Off line nobody could compare a PIN.
+    wire.cut()
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await page.getByRole('button', { name: 'Use employee code and PIN' }).waitFor({ state: 'detached' })
+    expect(faults.filter((fault) => !fault.includes('ERR_'))).toEqual([])
+  }, 180_000)
+
   test('goes on without a network, also after a new start, and sends what it kept exactly once', async () => {
     const { page, deviceId } = await openKiosk(comesAndGoes)
     // The worker has kept the page and the detector.
