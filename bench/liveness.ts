@@ -11,14 +11,19 @@
 import { createHash } from 'node:crypto'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { judgeLiveness, type LivenessFound } from '../src/attendance/liveness.ts'
+import type { Looked } from '../src/attendance/look.ts'
+import { fuse } from '../src/face/embed.ts'
 import { openNetworks } from '../src/face/engine.ts'
 import { findPack } from '../src/face/packs/catalogue.ts'
 import { humanV1 } from '../src/face/packs/human-v1.ts'
+import { measuredOf } from '../src/face/packs/measured.ts'
 import type { Pack } from '../src/face/packs/pack.ts'
-import { passivePad, type TimedLook } from '../src/face/pad/burst.ts'
-import { drawChallenge, judgeChallenge } from '../src/face/pad/challenge.ts'
-import { judgePad, type PadState } from '../src/face/pad/judge.ts'
-import type { Networks } from '../src/face/pipeline.ts'
+import { drawChallenge } from '../src/face/pad/challenge.ts'
+import type { PadState } from '../src/face/pad/judge.ts'
+import { analyseFrames, type Networks } from '../src/face/pipeline.ts'
+import { confidenceOf } from '../src/face/score-table.ts'
+import { toVector } from '../src/gallery/templates.ts'
 import { seededRandom } from '../src/shared/seeded-random.ts'
 import { photograph } from './heads/camera.ts'
 import { filmHead } from './heads/film.ts'
@@ -126,31 +131,41 @@ async function present(
   const pictures: Buffer[] = []
   for (const { picture, again } of shots)
     pictures.push(again === undefined ? await photograph(picture, random) : pictures[again])
-  const frames = await framesOf(networks, pictures)
-  const looks = frames.flatMap((frame, index): TimedLook[] => {
-    if (frame.kind !== 'face') return []
-    const sha256 = createHash('sha256').update(pictures[index]).digest('hex')
-    return [{ look: frame.face, atMs: shots[index].atMs, sha256 }]
+  const looked = async (throughout: boolean): Promise<Looked> => ({
+    ...(await analyseFrames(humanV1, networks, pictures, throughout)),
+    atMs: shots.map(({ atMs }) => atMs),
+    sha256: pictures.map((picture) => createHash('sha256').update(picture).digest('hex')),
   })
-  const score = meanScore(looks)
-  const passive = passivePad(looks)
-  const challenge = judgeChallenge(steps, looks)
-  const trust = { modelIsEnough: false }
-  const flag = judgePad({ model: score, passive, challenge: null }, trust)
-  const enforce = judgePad({ model: score, passive: null, challenge }, trust)
+  const flag = judgeLiveness(await looked(false), undefined, gallery, {
+    policy: 'flag',
+    modelIsEnough: false,
+  })
+  const enforce = judgeLiveness(await looked(true), steps, gallery, {
+    policy: 'enforce',
+    modelIsEnough: false,
+  })
+  const of = ({ signals = [] }: LivenessFound, name: string) =>
+    signals.find(({ signal }) => signal === name)!.state!
   return {
-    model: flag.signals.model.state,
-    passive: passive.state,
-    challenge: challenge.state,
+    model: of(flag, 'model'),
+    passive: of(flag, 'passive'),
+    challenge: of(enforce, 'challenge'),
     flag: flag.state,
     enforce: enforce.state,
   }
 }
 
-/** As a check takes it: the mean over all pictures with a face; null without a model. */
-function meanScore(looks: readonly TimedLook[]): number | null {
-  const scores = looks.flatMap(({ look }) => look.padScore ?? [])
-  return scores.length === 0 ? null : scores.reduce((sum, score) => sum + score, 0) / scores.length
+/** As a gallery that has nobody compares: by the pack's own mean. */
+const gallery = {
+  likeness: (_pack: string, one: Float32Array, other: Float32Array) => {
+    const { raw, defaultMean } = measuredOf(humanV1)!
+    const mean = toVector(Buffer.from(defaultMean, 'base64'))
+    const [a, b] = [one, other].map((vector) => fuse(humanV1.embedders, vector, mean))
+    return confidenceOf(
+      raw,
+      a.reduce((sum, value, i) => sum + value * b[i], 0),
+    )
+  },
 }
 
 // --- Reporting

@@ -22,24 +22,36 @@ type Kind = keyof typeof limits
 
 /**
  * Counts an attempt as failed before it is made, so that many at once do not slip through; `forgive` takes it back.
- * Of a name (undefined for links and codes, which nobody types) and an address. Throws `too_many_requests` with the
- * seconds to wait.
+ * Of a name (undefined for links and codes, which nobody types) and an address; `kinds` are the limits that hold. Throws
+ * `too_many_requests` with the seconds to wait.
  */
 export async function countAttempt(
   db: Database,
   username: string | undefined,
   address: string,
   now: Date,
+  kinds: readonly Kind[] = ['both', 'address', 'name'],
 ): Promise<{ forgive: () => Promise<void> }> {
   const addressKey = hashOf(`address ${address}`)
-  const keys: [Kind, string][] = [['address', addressKey]]
-  if (username !== undefined) {
-    const name = username.toLowerCase()
-    keys.push(['both', hashOf(`both ${name} ${address}`)], ['name', hashOf(`name ${name}`)])
-  }
-  await db.transaction().execute(async (trx) => {
+  const name = username?.toLowerCase()
+  const all: [Kind, string][] = [
+    ['address', addressKey],
+    ...(name === undefined
+      ? []
+      : ([
+          ['both', hashOf(`both ${name} ${address}`)],
+          ['name', hashOf(`name ${name}`)],
+        ] as [Kind, string][])),
+  ]
+  const keys = all.filter(([kind]) => kinds.includes(kind))
+  const before = await db.transaction().execute(async (trx) => {
     // One after the other: all of many at once would find that nobody has failed yet.
     await sql`SELECT pg_advisory_xact_lock(${COUNT_LOCK})`.execute(trx)
+    const last = await trx
+      .selectFrom('login_failures')
+      .select('last_at')
+      .where('key', '=', addressKey)
+      .executeTakeFirst()
     let wait = 0
     for (const [kind, key] of keys) wait = Math.max(wait, await waitSeconds(trx, key, limits[kind], now))
     if (wait > 0)
@@ -58,6 +70,7 @@ export async function countAttempt(
         }),
       )
       .execute()
+    return last?.last_at
   })
   return {
     forgive: async () => {
@@ -65,7 +78,8 @@ export async function countAttempt(
       if (ofName.length > 0) await db.deleteFrom('login_failures').where('key', 'in', ofName).execute()
       await db
         .updateTable('login_failures')
-        .set({ failures: sql`greatest(1, failures - 1)` })
+        // As it was before: no pause begins with what was right.
+        .set({ failures: sql`greatest(1, failures - 1)`, ...(before && { last_at: before }) })
         .where('key', '=', addressKey)
         .execute()
     },

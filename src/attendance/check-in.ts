@@ -97,7 +97,12 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
   if (capturedAt) requireRecent(capturedAt, now)
   try {
     // The kiosk's queue first; no connection or lock of the database is held while the networks run.
-    const { looked, steps, jpeg } = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
+    const seen = await deps.queue.run(`kiosk ${request.deviceId}`, async () => {
+      // The same request may have been answered while this one waited: its challenge is used up now.
+      if (idempotency && request.challenge !== undefined) {
+        const { remembered } = await admit(db, request)
+        if (remembered) return { remembered }
+      }
       // Not before there is a place: who is told to come back comes with the same challenge.
       const steps =
         request.challenge === undefined
@@ -108,7 +113,8 @@ export async function checkIn(deps: CheckInDeps, request: CheckRequest): Promise
       const jpeg = kiosk.keepPictures ? await toKeptJpeg(shown) : undefined
       return { looked, steps, jpeg }
     })
-    return await decideAndStore(deps, request, { looked, steps, jpeg, kiosk, now })
+    if (seen.remembered) return replayed(seen.remembered, request)
+    return await decideAndStore(deps, request, { ...seen, kiosk, now })
   } catch (error) {
     if (idempotency && error instanceof AppError && error.status < 500)
       await rememberRefusal(deps, request.deviceId, idempotency, error, now)
@@ -296,6 +302,8 @@ const passing: ReadonlySet<string> = new Set([
   'unknown_device',
   'device_inactive',
   'network_not_allowed',
+  // Another process may be answering the request that the challenge was used for.
+  'challenge_invalid',
 ])
 
 async function rememberRefusal(

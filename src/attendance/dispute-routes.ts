@@ -86,7 +86,7 @@ export function disputeRoutes(app: App, deps: DisputeRouteDeps): void {
       config: { access: 'attendance:write' },
       schema: {
         tags,
-        summary: 'Say whether a disputed punch was of somebody else',
+        summary: "Say that a check's punch was of somebody else, or that one that is disputed was not",
         description:
           'Confirmed: the punch is taken away by a correction, whoever it was gets it by hand, what was learned from it ' +
           'is deleted, and the two people are told apart more carefully from now on. Rejected: everything is as before.',

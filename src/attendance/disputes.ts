@@ -19,6 +19,8 @@ export interface DisputeDeps extends ManualDeps {
 
 /** How long after a check its kiosk may say that it was not the person: as long as its answer is shown. */
 const NOT_ME_MS = 10_000
+/** The check may have waited its turn, and the ten seconds are those of whoever reads the answer. */
+const ON_THE_WAY_MS = 5_000
 /** How much surer a check must be of the first of two people who were mistaken for each other, in confidence. */
 const LOOK_ALIKE_MARGIN = 0.15
 
@@ -45,7 +47,7 @@ export async function raiseDispute(
     await lockPerson(trx, employeeId)
     const before = await stateOf(trx, punchId)
     if (before !== undefined) return { employeeId, state: before, suspended: [] }
-    if (now.getTime() - checked_at.getTime() > NOT_ME_MS)
+    if (now.getTime() - checked_at.getTime() > NOT_ME_MS + ON_THE_WAY_MS)
       throw new AppError(
         'not_me_too_late',
         `More than ${NOT_ME_MS / 1000} seconds have passed since the check. Ask for the punch to be corrected instead.`,
@@ -154,6 +156,8 @@ const isVisible = (department: string, { departments }: View) =>
  * who it was, everything that was learned from it is deleted, and the two are told apart more carefully from now on. Where
  * it was the person all the same, what was learned is searched again. All of it, or nothing.
  *
+ * A check's punch that nobody disputed may be confirmed to be of somebody else as well, at any time.
+ *
  * Rejects with `dispute_not_found`, `dispute_settled`, `employee_not_found`, or `invalid_request`.
  */
 export async function resolveDispute(
@@ -165,6 +169,7 @@ export async function resolveDispute(
   const { change, clock, gallery, photos } = deps
   const { confirmed, employee_id: actual, notes } = resolution
   const { people, files, ...resolved } = await change(async (trx) => {
+    if (confirmed) await openDispute(trx, punchId, voucher.view, clock.now())
     const { employee_id: named } = await requireDispute(trx, punchId, voucher.view)
     if (actual === named) throw invalidField('employee_id', 'is the person whom the punch names')
     if (actual !== undefined && !(await personExists(trx, actual, voucher.view)))
@@ -195,6 +200,17 @@ export async function resolveDispute(
   await gallery.recalibrated()
   await photos.remove(files)
   return resolved
+}
+
+/** Whoever decides may say by themselves, at any time, that a check's punch is of somebody else. */
+async function openDispute(trx: DatabaseTransaction, punchId: number, view: View, now: Date): Promise<void> {
+  const punch = await findPunch(trx, punchId, view)
+  if (punch?.kind !== 'face' || punch.device_id === null) return
+  await trx
+    .insertInto('disputes')
+    .values({ punch_id: punchId, device_id: punch.device_id, created_at: now })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
 }
 
 async function requireDispute(
@@ -239,12 +255,13 @@ async function undo(
   const inside: ManualDeps = { ...deps, change: (work) => work(trx) }
   const why = notes ?? 'It was somebody else, as was said at the kiosk'
   const standing = await standingRow(trx, punchId, voucher.view)
-  const correction = standing.is_void
-    ? standing
-    : await correctPunch(inside, standing.id, { void: true, notes: why }, voucher)
-  const entered = actual === undefined ? undefined : await enterFor(actual)
+  // Before the correction, which does the same and does not tell of what.
   const deleted = await deleteLearned(trx, punchId)
   const files = await deleteUnusedPhotos(trx, named)
+  const correction = standing.is_void
+    ? standing
+    : (await correctPunch(inside, standing.id, { void: true, notes: why }, voucher)).punch
+  const entered = actual === undefined ? undefined : await enterFor(actual)
   const other = actual ?? (await secondCandidate(trx, punchId, named))
   if (other !== undefined) await widenMargin(trx, [named, other], punchId, deps.clock.now())
   return {

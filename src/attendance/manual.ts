@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { DatabaseTransaction } from '../database/tables.ts'
+import { deleteLearned, deleteUnusedPhotos } from '../gallery/templates.ts'
 import { type Change, note } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
@@ -64,7 +65,8 @@ export async function enterPunch(
 }
 
 /**
- * Puts a new row in the place of a punch, or takes it away; the old row stays as it is. Rejects with `punch_not_found`,
+ * Puts a new row in the place of a punch, or takes it away, and with it the templates that were learned from it; the old row
+ * stays as it is. Resolves to the new row, and to the files of photos to be removed now. Rejects with `punch_not_found`,
  * `already_corrected` where another row has its place already, `duplicate_punch` where the person has such a punch at
  * that time besides it, or `invalid_request`.
  */
@@ -73,7 +75,7 @@ export async function correctPunch(
   id: number,
   correction: z.infer<typeof correctionSchema>,
   { enteredBy, view }: Voucher,
-): Promise<PunchRow> {
+): Promise<{ punch: PunchRow; files: string[] }> {
   const now = clock.now()
   const { notes } = correction
   if (correction.timestamp) refuseFuture(correction.timestamp, now)
@@ -96,11 +98,15 @@ export async function correctPunch(
       attendance_type === old.attendance_type &&
       is_void === old.is_void
     if (same) throw new AppError('invalid_request', 'The punch is already as it is asked to be.')
-    if (!is_void) {
+    const files: string[] = []
+    if (is_void) {
+      await deleteLearned(trx, await originOf(trx, id))
+      files.push(...(await deleteUnusedPhotos(trx, old.employee_id)))
+    } else {
       const corrected = { employee_id: old.employee_id, attendance_type, timestamp }
       await refuseDuplicate(trx, corrected, view, duplicateWindowMs, id)
     }
-    return writePunch(trx, {
+    const punch = await writePunch(trx, {
       decision: {
         kind: 'correction',
         outcome: is_void ? 'voided' : 'corrected',
@@ -128,7 +134,21 @@ export async function correctPunch(
       },
       view,
     })
+    return { punch, files }
   })
+}
+
+/** The punch that stands at the beginning of a chain of corrections: a template is learned from that one. */
+async function originOf(trx: DatabaseTransaction, id: number): Promise<number> {
+  for (let origin = id; ; ) {
+    const { corrects } = await trx
+      .selectFrom('attendance')
+      .select('corrects')
+      .where('id', '=', origin)
+      .executeTakeFirstOrThrow()
+    if (corrects === null) return origin
+    origin = corrects
+  }
 }
 
 function refuseFuture(time: Date, now: Date): void {

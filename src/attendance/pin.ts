@@ -1,6 +1,6 @@
 import { hashPassword, verifyPassword } from '../access/passwords.ts'
 import { countAttempt } from '../access/throttle.ts'
-import type { Database } from '../database/tables.ts'
+import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { admit, type CheckInDeps } from './check-in.ts'
@@ -32,15 +32,11 @@ export async function checkPin(
   const { deviceId, employeeId } = request
   const now = clock.now()
   requirePins(await admit(db, request))
-  // Counted for the kiosk: all of a company may come from one address.
-  const { forgive } = await countAttempt(db, `pin ${employeeId}`, `kiosk ${deviceId}`, now)
-  const known = await db
-    .selectFrom('pins')
-    .select('pin_hash')
-    .where('employee_id', '=', employeeId)
-    .executeTakeFirst()
-  const isRight = await verifyPassword(known?.pin_hash, request.pin)
-  if (isRight) await forgive()
+  // For person and kiosk: the mistakes of some must not lock the kiosk for the others.
+  const { forgive } = await countAttempt(db, `pin ${employeeId}`, `kiosk ${deviceId}`, now, ['both', 'name'])
+  const stored = await hashOf(db, employeeId)
+  const matches = await verifyPassword(stored, request.pin)
+  if (matches) await forgive()
 
   return deps.ledger.punches(async (trx) => {
     // Once more: both may have been changed while the PIN was hashed.
@@ -48,6 +44,7 @@ export async function checkPin(
     const requested = request.requested ?? (kiosk.direction === 'AUTO' ? 'IN' : kiosk.direction)
     const timeZone = kiosk.timeZone ?? deps.timeZone
     const person = await lockActivePerson(trx, employeeId)
+    const isRight = matches && (await hashOf(trx, employeeId)) === stored
     const decisionRow = { created_at: now, device_id: deviceId, kind: 'pin' as const }
     const base = { success: true as const, liveness: 'unavailable' as const }
     if (!person || !isRight) {
@@ -124,6 +121,15 @@ export async function checkPin(
       duplicate: false,
     }
   })
+}
+
+async function hashOf(db: Database | DatabaseTransaction, employeeId: string): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('pins')
+    .select('pin_hash')
+    .where('employee_id', '=', employeeId)
+    .executeTakeFirst()
+  return row?.pin_hash
 }
 
 function requirePins<Kiosk extends { pinAllowed: boolean }>(kiosk: Kiosk): Kiosk {

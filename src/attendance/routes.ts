@@ -328,7 +328,16 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       },
     },
     async (request, reply) => {
-      const punch = await correctPunch(changing(request), request.params.id, request.body, voucherOf(request))
+      const changes = changing(request)
+      const { punch, files } = await correctPunch(
+        changes,
+        request.params.id,
+        request.body,
+        voucherOf(request),
+      )
+      // What was learned from a punch that is taken away is gone.
+      if (punch.is_void) await deps.gallery.refresh(punch.employee_id)
+      await deps.photos.remove(files)
       return reply.code(201).send(punch)
     },
   )

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Database } from '../database/tables.ts'
 import { type Action, CHALLENGE_MS, drawChallenge } from '../face/pad/challenge.ts'
 import { AppError } from '../shared/errors.ts'
@@ -10,8 +11,24 @@ export interface Challenge {
   expiresAt: Date
 }
 
-/** Asks a kiosk for a random sequence of movements. Throws `unknown_device` where there is no such kiosk. */
+/** A person takes half a minute for two; who asks for more waits until one comes that they are prepared for. */
+const MOST_A_MINUTE = 20
+
+/**
+ * Asks a kiosk for a random sequence of movements. Throws `unknown_device` where there is no such kiosk, and
+ * `too_many_requests` where it asks again and again.
+ */
 export async function issueChallenge(db: Database, deviceId: string, now: Date): Promise<Challenge> {
+  const { asked } = await db
+    .selectFrom('liveness_challenges')
+    .select(sql<number>`count(*)::int`.as('asked'))
+    .where('device_id', '=', deviceId)
+    .where('created_at', '>', new Date(now.getTime() - 60_000))
+    .executeTakeFirstOrThrow()
+  if (asked >= MOST_A_MINUTE)
+    throw new AppError('too_many_requests', 'This kiosk has asked for too many challenges. Wait a minute.', {
+      retry_after_seconds: 60,
+    })
   const nonce = randomBytes(18).toString('base64url')
   const steps = drawChallenge((below) => randomInt(below))
   const expiresAt = new Date(now.getTime() + CHALLENGE_MS)
@@ -64,11 +81,11 @@ export async function takeChallenge(
   return taken.steps as Action[]
 }
 
-/** Forgets challenges that are over. Returns how many. */
+/** Forgets challenges that have been over for a minute. Returns how many. */
 export async function forgetChallenges(db: Database, now: Date): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('liveness_challenges')
-    .where('expires_at', '<', now)
+    .where('expires_at', '<', new Date(now.getTime() - 60_000))
     .executeTakeFirst()
   return Number(numDeletedRows)
 }

@@ -87,6 +87,11 @@ describe('a punch by employee code and PIN', () => {
     await enrol(running, 'BOB')
     await setPin('9035', 'BOB')
     expect(outcome(await punch('9035', { employee_id: 'BOB' }))).toEqual([200, 'identified'])
+    // Nor do they, whoever made how many mistakes there.
+    for (let nobody = 0; nobody < 40; nobody++) await punch('0815', { employee_id: `NOBODY${nobody}` })
+    await enrol(running, 'CYD')
+    await setPin('6172', 'CYD')
+    expect(outcome(await punch('6172', { employee_id: 'CYD' }))).toEqual([200, 'identified'])
     running.clock.set('2025-03-03T01:00:05Z')
     expect(outcome(await punch('4711'))).toEqual([200, 'identified'])
   })

@@ -456,6 +456,19 @@ describe('the photo of a learned template', () => {
     expect((await send('GET', '/templates')).json()).toEqual([])
   })
 
+  test('goes with its punch, when that is taken away: also after other corrections of it', async () => {
+    const [{ learned_from }] = await learned()
+    const correct = (id: number, body: object) =>
+      running.app.inject({ method: 'POST', url: `/api/v1/attendance/${id}/correct`, payload: body })
+    const moved = await correct(learned_from!, { attendance_type: 'OUT', notes: 'wrong way' })
+    expect(moved.statusCode).toBe(201)
+    expect(await learned()).toHaveLength(1)
+    const voided = await correct(moved.json().id, { void: true, notes: 'It was somebody else' })
+    expect(voided.statusCode).toBe(201)
+    expect(await learned()).toEqual([])
+    expect((await send('GET', '/photos')).json()).toHaveLength(1)
+  })
+
   test('is no avatar', async () => {
     expect((await send('PUT', '/photo', { photo_id: 3 })).json()).toMatchObject({ code: 'photo_not_found' })
     await send('POST', '/upload-photo', form({ photo: takes[3]! }))

@@ -18,10 +18,8 @@ export function confidenceAxis(width: number, margin: number, to = 1): Axis {
   return { width, to, x: (value) => margin + ((clamped(value) - FROM) / (to - FROM)) * (width - 2 * margin) }
 }
 
-/** 1:10K, the share of comparisons of different people that reach a confidence. */
-export function oneIn(confidence: number): string {
-  return `1:${decades(confidence - FROM)}`
-}
+/** 10K: of so many comparisons of different people one reaches a confidence. */
+export const oneIn = (confidence: number): string => decades(confidence - FROM)
 
 /** 10K, how many times more .4 of confidence is. */
 export function decades(confidence: number): string {
@@ -54,7 +52,7 @@ export function AxisScale({ axis, y }: { axis: Axis; y: number }) {
               {confidence > 1 ? '' : new Intl.NumberFormat(i18next.language).format(confidence)}
             </text>
             <text x={axis.x(confidence)} y={y + 32}>
-              {oneIn(confidence)}
+              1:{oneIn(confidence)}
             </text>
           </g>
         )

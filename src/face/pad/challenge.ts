@@ -14,6 +14,8 @@ export interface ChallengeVerdict {
   scores: Record<string, number>
 }
 
+/** Pictures of each step, at least: a photo of each pose is easily had, and a burst is judged beside them from five on. */
+const PICTURES_A_STEP = 2
 /** Steps of a challenge: with 3 of 5 in any order there are 60 challenges. */
 export const CHALLENGE_STEPS = 3
 /** From the first picture to the last, and from the challenge's issue to its answer. */
@@ -46,13 +48,14 @@ export function drawChallenge(random: (n: number) => number): Action[] {
 }
 
 /**
- * Whether the pictures, 3 to 12 in the order in which they were taken, show the steps done by a living head. Whose head it
+ * Whether the pictures, 6 to 12 in the order in which they were taken, show the steps done by a living head. Whose head it
  * is, is for others to say. Wrong, missing or additional steps are undecided, so that the person may try again; a plane, a
  * picture that came twice and a jump that no head makes are attacks.
  */
 export function judgeChallenge(steps: readonly Action[], frames: readonly TimedLook[]): ChallengeVerdict {
   const undecided = (reason: string, scores = {}) => ({ state: 'undecided' as const, reason, scores })
-  if (frames.length < steps.length) return undecided('there are fewer pictures with a face than steps')
+  if (frames.length < PICTURES_A_STEP * steps.length)
+    return undecided('there are fewer pictures with a face than two a step')
   const { motion, scores } = measure(frames)
   const attack = (reason: string) => ({ state: 'attack' as const, reason, scores })
 

@@ -4,9 +4,9 @@ import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { Field, Select } from '../../shared/field.tsx'
 import { dateTime } from '../../shared/i18n.ts'
+import { Refusal } from '../../shared/refusal.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { api } from '../session.ts'
 import { Direction, type Punch } from './marks.tsx'
@@ -19,7 +19,6 @@ type Way = (typeof ways)[number]
 /** Puts another punch in the place of one, gives it to somebody else, or takes it away. The old one stays to be seen. */
 export function CorrectDialog({ punch, onClose }: { punch: Punch; onClose: () => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
   const tell = useToast()
   const zone = useZone()
   const queries = useQueryClient()
@@ -93,11 +92,7 @@ export function CorrectDialog({ punch, onClose }: { punch: Punch; onClose: () =>
           maxLength={500}
           required
         />
-        {correct.error !== null && (
-          <p role="alert" className="text-bad text-sm">
-            {errorText(correct.error)}
-          </p>
-        )}
+        <Refusal error={correct.error} />
         <div className="flex flex-wrap justify-end gap-3">
           <Button onClick={onClose}>{t('common.cancel')}</Button>
           <Button type="submit" look={way === 'void' ? 'danger' : 'primary'} busy={correct.isPending}>
@@ -115,6 +110,12 @@ async function send(punch: Punch, way: Way, form: FormData, before: string, zone
     api(`/attendance/${punch.id}/correct`, { method: 'POST', body: { ...body, notes } })
   if (way === 'void') return correction({ void: true })
   if (way === 'person') {
+    // With all that follows from a mistaken face: what was learned from it goes, and the two are told apart more surely.
+    if (punch.kind === 'face')
+      return api(`/attendance/${punch.id}/not-me/resolve`, {
+        method: 'POST',
+        body: { confirmed: true, employee_id: String(form.get('employee_id')).trim(), notes },
+      })
     // First: where it is refused nothing has happened.
     const { device_id, timestamp, attendance_type } = punch
     const employee_id = String(form.get('employee_id')).trim()

@@ -5,8 +5,8 @@ import type { manualSchema } from '../../../src/attendance/schema.ts'
 import { ApiError, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { Field, Select } from '../../shared/field.tsx'
+import { Refusal } from '../../shared/refusal.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { api } from '../session.ts'
 import type { Punch } from './marks.tsx'
@@ -16,7 +16,6 @@ import { momentOf, useZone, wallTime } from './site-time.ts'
 /** Enters a punch that no kiosk saw. */
 export function ManualDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
   const tell = useToast()
   const zone = useZone()
   const queries = useQueryClient()
@@ -70,11 +69,7 @@ export function ManualDialog({ onClose }: { onClose: () => void }) {
           maxLength={500}
           required
         />
-        {enter.error !== null && (
-          <p role="alert" className="text-bad text-sm">
-            {errorText(enter.error)}
-          </p>
-        )}
+        <Refusal error={enter.error} />
         <div className="flex flex-wrap justify-end gap-3">
           <Button onClick={onClose}>{t('common.cancel')}</Button>
           <Button type="submit" look="primary" busy={enter.isPending}>

@@ -5,9 +5,9 @@ import type { resolutionSchema, resolvedSchema } from '../../../src/attendance/s
 import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { Field } from '../../shared/field.tsx'
 import { dateTime } from '../../shared/i18n.ts'
+import { Refusal } from '../../shared/refusal.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { api, useMe } from '../session.ts'
 import type { Dispute } from './disputes-view.tsx'
@@ -21,7 +21,6 @@ const verdicts = ['confirmed', 'rejected'] as const
 export function ResolveDialog({ dispute, onClose }: { dispute: Dispute; onClose: () => void }) {
   const { t } = useTranslation()
   const { may } = useMe()
-  const errorText = useErrorText()
   const tell = useToast()
   const zone = useZone()
   const queries = useQueryClient()
@@ -86,11 +85,7 @@ export function ResolveDialog({ dispute, onClose }: { dispute: Dispute; onClose:
           maxLength={500}
           required
         />
-        {resolve.error !== null && (
-          <p role="alert" className="text-bad text-sm">
-            {errorText(resolve.error)}
-          </p>
-        )}
+        <Refusal error={resolve.error} />
         <div className="flex flex-wrap justify-end gap-3">
           <Button onClick={onClose}>{t('common.cancel')}</Button>
           <Button

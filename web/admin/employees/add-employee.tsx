@@ -21,7 +21,7 @@ export function AddEmployee({
 }) {
   const { t } = useTranslation()
   const { valueFault } = useFaultText()
-  const { errorOf } = usePeopleError()
+  const errorOf = usePeopleError()
   const tell = useToast()
   const queries = useQueryClient()
   const add = useMutation({

@@ -19,7 +19,7 @@ export function DataCard({ employee }: { employee: Employee }) {
   const { t } = useTranslation()
   const { may } = useMe()
   const tell = useToast()
-  const { errorOf } = usePeopleError()
+  const errorOf = usePeopleError()
   const [isErasing, setErasing] = useState(false)
   const [isPurging, setPurging] = useState(false)
   const path = pathOf(employee.employee_id)

@@ -60,41 +60,13 @@ export function useFaultText() {
   return { valueFault, rowFault }
 }
 
-const codes = [
-  'employee_not_found',
-  'employee_id_taken',
-  'employee_inactive',
-  'consent_missing',
-  'too_many_photos',
-  'no_face',
-  'several_faces',
-  'poor_quality',
-  'face_mismatch',
-  'invalid_image',
-  'image_too_many_pixels',
-  'unsupported_media_type',
-  'upload_too_large',
-  'photo_not_found',
-  'biometrics_unreadable',
-  'storage_unavailable',
-  'model_failure',
-] as const
-
-/** The sentence for a refusal about people, faces and files; as `useErrorText` for all others. */
+/** The sentence for a refusal, which for a file says what is wrong with it. */
 export function usePeopleError() {
   const { t } = useTranslation()
   const errorText = useErrorText()
   const { valueFault } = useFaultText()
-  /** Of a code, and what the server says of it. */
-  const codeText = (code: string | null, message: string | null): string => {
-    const one = codes.find((known) => known === code)
-    return one ? t(`employeeError.${one}`) : (message ?? '')
+  return (error: unknown): string => {
+    const ofFile = error instanceof ApiError ? error.field('file') : undefined
+    return ofFile === undefined ? errorText(error) : t('employees.fileFault', { fault: valueFault(ofFile) })
   }
-  const errorOf = (error: unknown): string => {
-    if (!(error instanceof ApiError)) return errorText(error)
-    const ofFile = error.field('file')
-    if (ofFile !== undefined) return t('employees.fileFault', { fault: valueFault(ofFile) })
-    return codes.some((known) => known === error.code) ? codeText(error.code, null) : errorText(error)
-  }
-  return { errorOf, codeText }
 }

@@ -4,13 +4,13 @@ import { useTranslation } from 'react-i18next'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
+import { useCodeText } from '../../shared/error-text.ts'
 import { FileDrop } from '../../shared/file-drop.tsx'
 import { number } from '../../shared/i18n.ts'
 import { Table } from '../../shared/table.tsx'
 import { request } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
 import { ConsentAsked, newestTextVersion } from './consent-asked.tsx'
-import { usePeopleError } from './faults.ts'
 import { Figures, Working } from './import-parts.tsx'
 
 interface Row {
@@ -141,7 +141,7 @@ const tones = { enrolled: 'good', already_stored: 'neutral', refused: 'bad' } as
 
 function Result({ progress: { isDry, rows, totals }, isBusy }: { progress: Progress; isBusy: boolean }) {
   const { t } = useTranslation()
-  const { codeText } = usePeopleError()
+  const codeText = useCodeText()
   const outcomes = ['enrolled', 'already_stored', 'refused'] as const
   const figures = outcomes.map((outcome) => ({
     label: t(`photoOutcome.${outcome}`),
@@ -187,7 +187,9 @@ function Result({ progress: { isDry, rows, totals }, isBusy }: { progress: Progr
                     <Badge tone={tones[outcome]} symbol={outcome === 'refused' ? '✕' : '✓'}>
                       {t(`photoOutcome.${outcome}`)}
                     </Badge>
-                    {outcome === 'refused' && <p className="mt-1 text-sm">{codeText(code, message)}</p>}
+                    {outcome === 'refused' && (
+                      <p className="mt-1 text-sm">{codeText(code ?? '', message ?? '')}</p>
+                    )}
                   </>
                 ),
               },

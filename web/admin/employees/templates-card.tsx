@@ -19,7 +19,7 @@ export function TemplatesCard({ employee }: { employee: Employee }) {
   const { t } = useTranslation()
   const { may } = useMe()
   const tell = useToast()
-  const { errorOf } = usePeopleError()
+  const errorOf = usePeopleError()
   const [chosen, setChosen] = useState<Template>()
   const path = `${pathOf(employee.employee_id)}/templates`
   const templates = useQuery({

@@ -3,8 +3,8 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { dateTime, number } from '../../shared/i18n.ts'
+import { Refusal } from '../../shared/refusal.tsx'
 import { api, useMe } from '../session.ts'
 import type { Calibration } from './calibrations.ts'
 
@@ -37,7 +37,6 @@ export function Lowering({ calibration }: { calibration: Calibration }) {
 
 function AskLowering({ id, act, onClose }: { id: number; act: 'accept' | 'takeBack'; onClose: () => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
   const queries = useQueryClient()
   const change = useMutation({
     mutationFn: () =>
@@ -59,11 +58,7 @@ function AskLowering({ id, act, onClose }: { id: number; act: 'accept' | 'takeBa
       onClose={onClose}
     >
       <p>{t(`recognition.lowering.means.${act}`)}</p>
-      {change.error !== null && (
-        <p role="alert" className="text-bad">
-          {errorText(change.error)}
-        </p>
-      )}
+      <Refusal error={change.error} />
     </Confirm>
   )
 }

@@ -7,8 +7,8 @@ import type { Answer } from '../../shared/api.ts'
 import { Badge, type Tone } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { number } from '../../shared/i18n.ts'
+import { Refusal } from '../../shared/refusal.tsx'
 import { Failed, Loading } from '../../shared/states.tsx'
 import { Table } from '../../shared/table.tsx'
 import { Card } from '../page.tsx'
@@ -180,7 +180,6 @@ function StatusCard() {
 /** Nothing changes at the kiosks yet: that is said first. */
 function BeginSwitch({ pack, onClose }: { pack: Pack; onClose: () => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
   const queries = useQueryClient()
   const begin = useMutation({
     mutationFn: () => api('/recognition/models/switch', { method: 'POST', body: { pack: pack.name } }),
@@ -194,11 +193,7 @@ function BeginSwitch({ pack, onClose }: { pack: Pack; onClose: () => void }) {
       <div className="mb-6 space-y-2 text-muted">
         <p>{t('recognition.switch.beginMeans')}</p>
         <p>{t('recognition.switch.licence', { licence: pack.licence })}</p>
-        {begin.error !== null && (
-          <p role="alert" className="text-bad">
-            {errorText(begin.error)}
-          </p>
-        )}
+        <Refusal error={begin.error} />
       </div>
       <div className="flex flex-wrap justify-end gap-3">
         <Button onClick={onClose}>{t('common.cancel')}</Button>

@@ -3,8 +3,8 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { number } from '../../shared/i18n.ts'
+import { Refusal } from '../../shared/refusal.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
@@ -63,7 +63,6 @@ export function SwitchCard({ change }: { change: Change }) {
 
 function EndSwitch({ act, change, onClose }: { act: Act; change: Change; onClose: () => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
   const tell = useToast()
   const queries = useQueryClient()
   const end = useMutation({
@@ -88,11 +87,7 @@ function EndSwitch({ act, change, onClose }: { act: Act; change: Change; onClose
       {act === 'confirm' && lost > 0 && (
         <p className="text-bad">{t('recognition.switch.losing', { count: lost })}</p>
       )}
-      {end.error !== null && (
-        <p role="alert" className="text-bad">
-          {errorText(end.error)}
-        </p>
-      )}
+      <Refusal error={end.error} />
     </Confirm>
   )
 }

@@ -6,10 +6,10 @@ import type { Answer } from '../../shared/api.ts'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
-import { useErrorText } from '../../shared/error-text.ts'
 import { Field, Select } from '../../shared/field.tsx'
 import { dateTime, number } from '../../shared/i18n.ts'
 import { useObjectUrl } from '../../shared/object-url.ts'
+import { Refusal } from '../../shared/refusal.tsx'
 import { Table } from '../../shared/table.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { Card } from '../page.tsx'
@@ -68,7 +68,6 @@ export function PendingCard() {
 
 function Decide({ pending, why, onClose }: { pending: Pending; why: string; onClose: () => void }) {
   const { t } = useTranslation()
-  const errorText = useErrorText()
   const tell = useToast()
   const queries = useQueryClient()
   const resolve = useMutation({
@@ -121,11 +120,7 @@ function Decide({ pending, why, onClose }: { pending: Pending; why: string; onCl
           maxLength={500}
           required
         />
-        {resolve.error !== null && (
-          <p role="alert" className="text-bad text-sm">
-            {errorText(resolve.error)}
-          </p>
-        )}
+        <Refusal error={resolve.error} />
         <div className="flex flex-wrap justify-end gap-3">
           <Button onClick={onClose}>{t('common.cancel')}</Button>
           <Button type="submit" value="dismiss" look="danger" busy={resolve.isPending}>

@@ -37,7 +37,7 @@ const reasons = [
   [/^the face turned as something flat does$/, 'flat'],
   [/^nothing speaks of an attack, and nothing rules it out$/, 'nothingSpeaks'],
   [/^no challenge was answered$/, 'noChallenge'],
-  [/^there are fewer pictures with a face than steps$/, 'fewerThanSteps'],
+  [/^there are fewer pictures with a face than (?:two a step|steps)$/, 'fewerThanSteps'],
   [/^the pictures are not in the order of their times$/, 'order'],
   [/^it took longer than the challenge allows$/, 'tooLong'],
   [/^the head turned faster than heads do$/, 'tooFast'],

@@ -1,8 +1,8 @@
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
 import { Badge } from '../../../shared/badge.tsx'
+import { useCodeText } from '../../../shared/error-text.ts'
 import { percent } from '../../../shared/i18n.ts'
-import { usePeopleError } from '../faults.ts'
 import type { PhotoVerdict } from '../people.ts'
 import { Thumbnail } from './photo-choice.tsx'
 import { reasonsOf } from './reasons.ts'
@@ -25,7 +25,7 @@ export function Verdicts({ photos, results }: { photos: readonly File[]; results
 
 function Verdict({ result }: { result: PhotoVerdict }) {
   const { t } = useTranslation()
-  const { codeText } = usePeopleError()
+  const codeText = useCodeText()
   const { accepted, code, message, already_stored, quality, same_person, also_enrolled_as } = result
   return (
     <div className="flex min-w-0 flex-1 flex-col items-start gap-1">
@@ -41,7 +41,7 @@ function Verdict({ result }: { result: PhotoVerdict }) {
         )}
       </div>
       <p className="max-w-full truncate text-muted text-sm">{result.filename}</p>
-      {!accepted && <p className="text-bad">{codeText(code, message)}</p>}
+      {!accepted && <p className="text-bad">{codeText(code ?? '', message ?? '')}</p>}
       {reasonsOf(result.reasons).map((reason) => (
         <p key={reason} className="text-sm text-warn">
           {t(`enrolReason.${reason}`)}
