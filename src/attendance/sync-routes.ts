@@ -1,7 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
-import { requireOwnDevice } from '../access/guard.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type App, multipart, problems } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
@@ -33,7 +32,8 @@ export function syncRoutes(app: App, deps: SyncRoutesDeps): void {
         description:
           'Send them in their order, one after the other; the same event again answers the first result. What is not ' +
           'recognised, cannot be read or lacks what the site enforces waits at GET /attendance/pending. A gap or fork of ' +
-          'the chain, a clock that was set and a signature that does not hold are flagged.',
+          'the chain, a clock that was set and a signature that does not hold are flagged, and so is what the tablet kept when ' +
+          'it was paired as another kiosk.',
         consumes: multipart,
         body: schema.syncForm,
         response: { 200: schema.syncedSchema, ...problems },
@@ -44,7 +44,7 @@ export function syncRoutes(app: App, deps: SyncRoutesDeps): void {
       const { caller, ip } = request
       const address = caller.kind === 'kiosk' ? ip : undefined
       const sent = { text: event, signature, payload: payload.buffer, address }
-      const own = (deviceId: string) => requireOwnDevice(caller, deviceId)
+      const own = caller.kind === 'kiosk' ? caller.deviceId : undefined
       return syncEvent({ ...deps, change: ledger.by(authorOf(request)) }, sent, own)
     },
   )

@@ -38,7 +38,7 @@ export const syncForm = z.object({
   ),
 })
 
-const flags = z.enum(['gap', 'fork', 'clock_jump', 'bad_signature', 'unreadable'])
+const flags = z.enum(['gap', 'fork', 'clock_jump', 'bad_signature', 'other_device', 'unreadable'])
 export type Flag = z.infer<typeof flags>
 
 export const syncedSchema = z

@@ -8,6 +8,7 @@ import type { Box } from '../vault/box.ts'
 import { SealBroken } from '../vault/seal.ts'
 import { admit, type CheckInDeps, checkIn, MAX_AHEAD_MS } from './check-in.ts'
 import { savePicture, toKeptJpeg } from './pictures.ts'
+import { findKiosk } from './records.ts'
 import { type Flag, type KioskEvent, kioskEventSchema, type Synced } from './sync-schema.ts'
 
 /** An event as it came over the wire. */
@@ -40,40 +41,44 @@ const MAX_DRIFT_MS = 5000
 export async function syncEvent(
   deps: SyncDeps,
   sent: SentEvent,
-  /** Throws where the sender may not speak for this kiosk. */
-  requireOwn: (deviceId: string) => void,
+  /** The kiosk that sends it; undefined for a person or program. */
+  own: string | undefined,
 ): Promise<Synced> {
   const { db, clock } = deps
   const event = parseEvent(sent.text)
-  requireOwn(event.device_id)
-  await admit(db, { deviceId: event.device_id, address: sent.address })
-  const known = await findEvent(db, event)
+  // A tablet that was paired anew still has what it kept as another kiosk: somebody's time, whoever it is now.
+  const deviceId = own ?? event.device_id
+  const isOther = deviceId !== event.device_id
+  await admit(db, { deviceId, address: sent.address })
+  const known = await findEvent(db, deviceId, event)
   if (known) return known
-  const signingKey = await signingKeyOf(db, event.device_id)
-  const opened = openEvent(deps.box, signingKey, event, sent)
-  const ending = 'pictures' in opened ? await tryToPunch(deps, event, opened.pictures, sent) : undefined
+  // It is no part of this kiosk's chain.
+  const signingKey = isOther ? null : await signingKeyOf(db, deviceId)
+  const { pictures, flag } = openEvent(deps.box, signingKey, event, sent)
+  const wrong = isOther ? 'other_device' : flag
+  const ending = pictures && !wrong ? await tryToPunch(deps, event, pictures, sent) : undefined
   const isPending = ending === undefined || ending.outcome === 'pending'
-  const image = isPending && 'pictures' in opened ? await keepImage(deps, opened.pictures[0]) : undefined
+  const image = isPending && pictures ? await keepImage(deps, pictures[0]) : undefined
   try {
     return await deps.change(async (trx) => {
       // One event of a kiosk after the other: each is compared with the one before it.
       await trx
         .selectFrom('devices')
         .select('id')
-        .where('device_id', '=', event.device_id)
+        .where('device_id', '=', deviceId)
         .forNoKeyUpdate()
         .execute()
-      const again = await findEvent(trx, event)
+      const again = await findEvent(trx, deviceId, event)
       if (again) return again
       const flags: Flag[] = [
-        ...('flag' in opened ? [opened.flag] : []),
-        ...(await flagsOf(trx, event, signingKey, clock.now())),
+        ...(wrong ? [wrong] : []),
+        ...(isOther ? [] : await flagsOf(trx, event, signingKey, clock.now())),
       ]
       const outcome = ending?.outcome ?? 'pending'
       await trx
         .insertInto('kiosk_events')
         .values({
-          device_id: event.device_id,
+          device_id: deviceId,
           event_id: event.event_id,
           signing_key: signingKey,
           seq: event.seq,
@@ -116,12 +121,13 @@ function parseEvent(text: string): KioskEvent {
 
 async function findEvent(
   db: Database | DatabaseTransaction,
-  { device_id, event_id }: KioskEvent,
+  deviceId: string,
+  { event_id }: KioskEvent,
 ): Promise<Synced | undefined> {
   const found = await db
     .selectFrom('kiosk_events')
     .select(['event_id', 'outcome', 'flags'])
-    .where('device_id', '=', device_id)
+    .where('device_id', '=', deviceId)
     .where('event_id', '=', event_id)
     .executeTakeFirst()
   return found && { ...found, flags: found.flags as Flag[] }
@@ -136,13 +142,13 @@ async function signingKeyOf(db: Database, deviceId: string): Promise<string | nu
   return device?.signing_key ?? null
 }
 
-/** The pictures of an event, or why nothing can be made of them. */
+/** The pictures of an event, as far as they open, and what is wrong with them: then somebody looks at them. */
 function openEvent(
   box: Box,
   signingKey: string | null,
   event: KioskEvent,
   { text, signature, payload }: SentEvent,
-): { pictures: Buffer[] } | { flag: Flag } {
+): { pictures?: Buffer[]; flag?: Flag } {
   const isSigned =
     signingKey !== null &&
     verify(
@@ -151,14 +157,14 @@ function openEvent(
       { key: importSigningKey(signingKey), dsaEncoding: 'ieee-p1363' },
       Buffer.from(signature, 'base64url'),
     )
-  if (!isSigned || sha256(payload) !== event.payload_sha256) return { flag: 'bad_signature' }
+  const flag = isSigned && sha256(payload) === event.payload_sha256 ? undefined : 'bad_signature'
   try {
     const pictures = unpack(box.open(payload, event.event_id))
-    return pictures.length === event.frame_ms.length ? { pictures } : { flag: 'unreadable' }
+    if (pictures.length === event.frame_ms.length) return { pictures, flag }
   } catch (error) {
-    if (error instanceof SealBroken || error instanceof RangeError) return { flag: 'unreadable' }
-    throw error
+    if (!(error instanceof SealBroken || error instanceof RangeError)) throw error
   }
+  return { flag: flag ?? 'unreadable' }
 }
 
 /** A point of P-256, uncompressed, in base64url, as a key. Throws where it is none. */
@@ -217,10 +223,19 @@ async function tryToPunch(
   } catch (error) {
     if (!(error instanceof AppError) || error.status >= 500 || error.status === 429) throw error
     if (notAboutTheEvent.has(error.code)) throw error
-    // It was answered while the kiosk still was on line, and the answer was lost on its way.
-    if (error.code === 'idempotency_key_reused') return { outcome: 'duplicate', reason: 'answered_before' }
+    // It was answered while the kiosk still was on line, and the answer was lost on its way: the person read "saved".
+    if (error.code === 'idempotency_key_reused') return answeredBefore(deps.db, event)
     return { outcome: 'pending', reason: error.code, decisionId: error.details.decision_id as number }
   }
+}
+
+async function answeredBefore(db: Database, { device_id, event_id }: KioskEvent): Promise<Ending> {
+  const answer = (await findKiosk(db, device_id, event_id))?.remembered?.answer
+  if (answer?.status !== 200) return { outcome: 'pending', reason: 'answered_before' }
+  const { recognized, code, decision_id: decisionId, attendance_id: punchId } = answer.body
+  return recognized
+    ? { outcome: 'duplicate', reason: 'answered_before', decisionId, punchId }
+    : { outcome: 'pending', reason: code, decisionId }
 }
 
 /** Whoever decides has to see who stood there. */

@@ -223,9 +223,18 @@ describe('what is wrong with the chain of events is flagged, and nothing is lost
 })
 
 describe('an event', () => {
-  test('of another kiosk, or that is none, is refused', async () => {
+  test('that the tablet kept as another kiosk is left to HR, with its picture, and is no part of the chain', async () => {
     const event = await kiosk.event([ann], '2025-03-03T07:00:00.000Z', { device_id: 'OTHER' })
-    expect((await kiosk.send(event)).json().code).toBe('wrong_device')
+    expect((await kiosk.send(event)).json()).toMatchObject({ outcome: 'pending', flags: ['other_device'] })
+    expect((await kiosk.send(event)).json()).toMatchObject({ outcome: 'pending', flags: ['other_device'] })
+    expect(await punches()).toEqual([])
+    expect(await pending()).toMatchObject([{ has_picture: true, flags: ['other_device'] }])
+    const rows = await running.db.selectFrom('kiosk_events').select(['signing_key', 'device_id']).execute()
+    expect(rows).toEqual([{ signing_key: null, device_id: expect.not.stringMatching('OTHER') }])
+  })
+
+  test('that is none is refused', async () => {
+    const event = await kiosk.event([ann], '2025-03-03T07:00:00.000Z')
     expect((await kiosk.send({ ...event, event: '{' })).json().code).toBe('invalid_request')
     expect((await kiosk.send({ ...event, event: '{}' })).statusCode).toBe(422)
     expect(await running.db.selectFrom('kiosk_events').selectAll().execute()).toEqual([])

@@ -388,7 +388,7 @@ describe.skipIf(missing.length > 0)('a kiosk on another host', () => {
     await page.fill('[name=password]', password)
     await page.fill('[name=again]', password)
     await page.click('button')
-    await page.waitForURL(url('/admin'))
+    await page.waitForURL(url('/admin/start'))
     const [cookie] = await context.cookies(url('/api/v1/auth/refresh'))
     expect(cookie).toMatchObject({ domain: host, secure: true, httpOnly: true, sameSite: 'Strict' })
     const renewed = await page.evaluate(
