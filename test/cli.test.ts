@@ -145,7 +145,7 @@ describe('start', () => {
     const [code] = await once(child, 'exit')
     agent.destroy()
     expect(code).toBe(0)
-  }, 30_000)
+  }, 180_000)
 
   test('never sweeps away the photos of another database', async () => {
     const UPLOAD_DIR = join(folder, 'shared-uploads')

@@ -792,7 +792,7 @@ describe('what those are answered who may call', () => {
       }
     }
     expect(wrong).toEqual([])
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('a kiosk', () => {

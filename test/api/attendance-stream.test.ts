@@ -121,7 +121,7 @@ describe('the stream of punches', () => {
     const made = await asOwner('POST', '/api-keys', { name: 'Wall', scopes: ['attendance:read'] })
     const { id, key } = made.json()
     await ended(() => asOwner('DELETE', `/api-keys/${id}`), { 'x-api-key': key })
-  }, 60_000)
+  }, 180_000)
 
   test('tells of corrections', async () => {
     const id = await punch('ANN')

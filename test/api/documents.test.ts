@@ -214,7 +214,7 @@ describe('the calls that are shown work as they are written', () => {
       .replace("'X-Device-Key: KEY'", '"X-Device-Key: $KEY"')
     const told = (await run(script)).trim().split('\n')
     expect(JSON.parse(told.at(-1)!)).toMatchObject([{ employee_id: 'EMP_001', device_id: 'KIOSK_001' }])
-  }, 60_000)
+  }, 180_000)
 
   test('in docs/API.md', async () => {
     expect(calls).toHaveLength(10)
@@ -224,5 +224,5 @@ describe('the calls that are shown work as they are written', () => {
     expect(told).toMatch(/x-total-count: 1/i)
     expect(existsSync(join(folder, 'staff.xlsx'))).toBe(true)
     expect(told).toContain('"status":"healthy"')
-  }, 60_000)
+  }, 180_000)
 })

@@ -409,7 +409,7 @@ describe('who left after the backup was made', () => {
     const said: string[] = []
     await restoreInto(fresh, file, {}, (line) => said.push(line))
     expect(said).toContain('erased again, because they were erased after the backup: NV_Đỗ (erase)')
-  }, 60_000)
+  }, 180_000)
 
   test('stays away when the master key was changed since, both ways that the message names', async () => {
     const config = await server('postgresql')
