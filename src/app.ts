@@ -160,7 +160,7 @@ export async function buildApp(given: AppDeps): Promise<App> {
         eraseBiometrics: (trx, employeeId, reason) => eraseBiometrics(deps, trx, employeeId, reason),
         onEmployeeChanged: (employeeId) => gallery.refresh(employeeId),
       })
-      deviceRoutes(api, { ...deps, sealingKey: box.publicKey })
+      deviceRoutes(api, { ...deps, sealingKey: box.publicKey, timeZone: config.TIME_ZONE })
       deviceManagementRoutes(api, {
         ...deps,
         network: deps.network ?? localNetwork,

@@ -35,6 +35,8 @@ interface DeviceDeps {
   ledger: Ledger
   /** What kiosks seal to what they keep off line. */
   sealingKey: string
+  /** Of sites that have none of their own. */
+  timeZone: string
 }
 
 const tags = ['Devices']
@@ -168,7 +170,7 @@ function registrationRoutes(app: App, { db, clock, ledger }: DeviceDeps): void {
   )
 }
 
-function pairingRoutes(app: App, { db, clock, ledger, sealingKey }: DeviceDeps): void {
+function pairingRoutes(app: App, { db, clock, ledger, sealingKey, timeZone }: DeviceDeps): void {
   app.post(
     '/devices/:device_id/pair',
     {
@@ -213,7 +215,8 @@ function pairingRoutes(app: App, { db, clock, ledger, sealingKey }: DeviceDeps):
       // From here on the log knows who called.
       request.caller = { kind: 'kiosk', deviceId: paired.device_id }
       reply.header('cache-control', 'no-store')
-      return { ...paired, sealing_key: sealingKey }
+      const site = { ...paired.site, time_zone: paired.site.time_zone ?? timeZone }
+      return { ...paired, site, sealing_key: sealingKey }
     },
   )
 
@@ -281,7 +284,7 @@ function ownDevice({ caller }: FastifyRequest): string {
   throw new AppError('unknown_device', 'Only a kiosk that was paired has a key: send it as X-Device-Key.')
 }
 
-function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
+function heartbeatRoutes(app: App, { db, clock, timeZone }: DeviceDeps): void {
   app.post(
     '/devices/heartbeat',
     {
@@ -299,7 +302,7 @@ function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
       const now = clock.now()
       const clockSkewMs = skewOf(timestamp, now)
       const heartbeat = { clockSkewMs, status, appVersion: app_version ?? undefined }
-      const { config, config_version, direction, site_id } = await recordHeartbeat(
+      const { name, config, config_version, direction, site_id } = await recordHeartbeat(
         db,
         device_id,
         heartbeat,
@@ -307,7 +310,7 @@ function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
       )
       const site = await db
         .selectFrom('sites')
-        .select('pin_allowed')
+        .select(['name', 'pin_allowed', 'time_zone'])
         .where('id', '=', site_id)
         .executeTakeFirstOrThrow()
       return {
@@ -324,6 +327,9 @@ function heartbeatRoutes(app: App, { db, clock }: DeviceDeps): void {
         config_version,
         direction,
         pin_allowed: site.pin_allowed,
+        name,
+        site_name: site.name,
+        time_zone: site.time_zone ?? timeZone,
         commands: await takeCommands(db, device_id, now),
       }
     },

@@ -157,6 +157,9 @@ export const heartbeatAnswer = z.object({
   config_version: z.number(),
   direction,
   pin_allowed: z.boolean().describe('Whether its site takes an employee code with its PIN'),
+  name: z.string(),
+  site_name: z.string(),
+  time_zone: z.string().describe("Of its site, or the server's where the site has none of its own"),
   commands: z
     .array(z.object({ id: z.number(), command: z.enum(commands) }))
     .describe('To be done now, and each to be acknowledged; a command is sent once'),
@@ -202,7 +205,7 @@ export const pairedAnswer = keyAnswer.extend({
   site: z.object({
     id: z.number(),
     name: z.string(),
-    time_zone: z.string().nullable().describe("null is the server's"),
+    time_zone: z.string().describe("The server's where the site has none of its own"),
   }),
   sealing_key: z.string().describe('A point of P-256: what the kiosk keeps off line is sealed to it'),
 })

@@ -27,7 +27,7 @@ export interface Comparison {
   decades: number
 }
 
-/** The share of comparisons that the tail is fitted to; of 1, 3, 5 and 10% this came closest on faces (docs/ACCURACY.md). */
+/** The share of comparisons that the tail is fitted to; of 1, 3, 5 and 10% this came closest on faces. */
 const TAIL_SHARE = 0.03
 /** ... but never fewer, and never more than are of use. */
 const MIN_TAIL = 30

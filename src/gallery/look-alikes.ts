@@ -7,8 +7,8 @@ export const MARGIN = 0.05
 /**
  * How far below the threshold two people's photos still make them look-alikes. From one picture to the next the score of
  * two alike people deviates by .6 to .8 of a decade; of the pictures that brought two people to a given value, four in
- * five were of people whose enrolment photos lay above it or less than a decade, .1 of confidence, below
- * (docs/ACCURACY.md).
+ * five were of people whose enrolment photos lay above it or less than a decade, .1 of confidence, below: so in 552
+ * published photos of 229 people.
  */
 const REACH = 2 * MARGIN
 

@@ -70,7 +70,7 @@ describe('a pairing code', () => {
       config: { volume: 3 },
       config_version: 1,
       direction: 'IN',
-      site: { id: 1, name: 'Main site', time_zone: null },
+      site: { id: 1, name: 'Main site', time_zone: 'Asia/Ho_Chi_Minh' },
       sealing_key: expect.stringMatching(/^B[\w-]{86}$/),
     })
     expect([made, paired].map(({ headers }) => headers['cache-control'])).toEqual(['no-store', 'no-store'])
