@@ -86,11 +86,25 @@ export async function sendSignIn(page: Page, base: string): Promise<void> {
   await page.locator('[type=submit]').click()
 }
 
+/** How far things jumped about by themselves since the page was loaded (Cumulative Layout Shift, without its windows). */
+async function layoutShift(page: Page): Promise<number> {
+  return (await page.evaluate(`new Promise((done) => {
+    let sum = 0
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value
+    }).observe({ type: 'layout-shift', buffered: true })
+    // What was buffered is told in the next turn.
+    setTimeout(() => done(sum), 50)
+  })`)) as number
+}
+
 /**
  * Looks at the page as it is now at three widths: writes a picture of each, finds nothing that sticks out at the side, and
  * no serious fault of accessibility.
  */
 export async function expectGoodLooks(page: Page, name: string): Promise<void> {
+  // "Good" by Lighthouse: what one reads or is about to press has not moved away while the page came.
+  expect([name, await layoutShift(page)]).toEqual([name, expect.toSatisfy((shift: number) => shift < 0.1)])
   for (const width of [390, 820, 1440]) {
     await page.setViewportSize({ width, height: 900 })
     await page.screenshot({ path: join(screenshots, `${name}-${width}.png`) })
