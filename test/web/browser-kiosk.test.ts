@@ -180,7 +180,7 @@ describe('a kiosk', () => {
     await call('PATCH', `${api}/sites/1`, { body: { pin_allowed: true }, headers })
     const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 2 }], { locale: 'en-GB' })
     await page.getByRole('button', { name: 'Use employee code and PIN' }).click({ timeout: PATIENCE_MS })
-    await page.getByLabel('Employee code').fill('frontal')
+    await page.getByLabel('Employee code', { exact: true }).fill('frontal')
     await page.getByLabel('PIN', { exact: true }).fill('0815')
     await page.keyboard.press('Enter')
     expect(await page.getByRole('alert').textContent()).toContain('The employee code or the PIN is wrong')
@@ -240,7 +240,8 @@ describe('a kiosk', () => {
     await page.evaluate(leaveOlderQueue)
     const first = await newKiosk()
     await page.goto(`${wire.base}/pair#${first.code}`)
-    await page.locator('video').waitFor({ timeout: PATIENCE_MS })
+    // By then the detector is here.
+    expect((await nextAnswer(page)).look).toBe('good')
     wire.cut()
     await page.getByText('3 punches wait to be sent').waitFor({ timeout: 2 * PATIENCE_MS })
     await page.evaluate(cover)
