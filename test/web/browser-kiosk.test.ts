@@ -96,6 +96,23 @@ const countQueue = `new Promise((done) => {
   }
 })`
 
+/** Leaves a database of version 1, in which an event waits that no server can read. */
+const leaveOlderQueue = `new Promise((done) => {
+  const opening = indexedDB.open('rollcall', 1)
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore('kiosk')
+    const event = { seq: 1, event: 'nonsense', signature: 'A'.repeat(86), payload: new Blob(['x']) }
+    opening.result.createObjectStore('queue').add(event, 1)
+  }
+  opening.onsuccess = () => {
+    opening.result.close()
+    done()
+  }
+})`
+
+/** Covers the camera. */
+const cover = `document.querySelector('video').srcObject.getTracks().forEach((track) => { track.enabled = false })`
+
 const comesAndGoes: Scene[] = [
   { who: undefined, seconds: 2 },
   { who: 'frontal', seconds: 5 },
@@ -163,7 +180,7 @@ describe('a kiosk', () => {
     await call('PATCH', `${api}/sites/1`, { body: { pin_allowed: true }, headers })
     const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 2 }], { locale: 'en-GB' })
     await page.getByRole('button', { name: 'Use employee code and PIN' }).click({ timeout: PATIENCE_MS })
-    await page.getByLabel('Employee code').fill('frontal')
+    await page.getByLabel('Employee code', { exact: true }).fill('frontal')
     await page.getByLabel('PIN', { exact: true }).fill('0815')
     await page.keyboard.press('Enter')
     expect(await page.getByRole('alert').textContent()).toContain('The employee code or the PIN is wrong')
@@ -200,9 +217,7 @@ describe('a kiosk', () => {
     }
     await page.getByText('Mất kết nối').waitFor()
     // From now on nobody is seen.
-    await page.evaluate(
-      "document.querySelector('video').srcObject.getTracks().forEach((track) => { track.enabled = false })",
-    )
+    await page.evaluate(cover)
     expect(await page.evaluate(countQueue)).toBe(5)
     const before = (await punchesAt(deviceId)).length
     wire.mend()
@@ -213,5 +228,54 @@ describe('a kiosk', () => {
       headers: company.owner,
     })
     expect(events).toEqual([])
+  }, 400_000)
+
+  test('loses nothing that waits when it is paired anew, and what is refused holds up nothing', async () => {
+    const video = join(folder, 'paired-anew.mjpeg')
+    await writeVideo(video, comesAndGoes)
+    browser = await launchBrowser(video)
+    const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 820, height: 1180 } })
+    const { page } = await openPage(context)
+    await page.goto(`${wire.base}/icon.svg`)
+    await page.evaluate(leaveOlderQueue)
+    const first = await newKiosk()
+    await page.goto(`${wire.base}/pair#${first.code}`)
+    // By then the detector is here.
+    expect((await nextAnswer(page)).look).toBe('good')
+    wire.cut()
+    await page.getByText('3 punches wait to be sent').waitFor({ timeout: 2 * PATIENCE_MS })
+    await page.evaluate(cover)
+    // Another tablet becomes this kiosk; this one is a stranger now, and is made another kiosk.
+    const devices = `${server.base}/api/v1/devices`
+    const other = await call<{ code: string }>('POST', `${devices}/${first.deviceId}/pair`, {
+      headers: company.program,
+    })
+    await call('POST', `${devices}/pair`, { body: { code: other.code } })
+    const second = await newKiosk()
+    wire.mend()
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await page.getByLabel('Pairing code').fill(second.code, { timeout: PATIENCE_MS })
+    await page.getByRole('button', { name: 'Pair' }).click()
+    await page.locator('video').waitFor({ timeout: PATIENCE_MS })
+    // Whoever walks up at once is let in: the server answers again.
+    expect((await nextAnswer(page)).look).toBe('good')
+    wire.cut()
+    await left(page)
+    const before = (await punchesAt(second.deviceId)).length
+    expect((await nextAnswer(page)).look).toBe('saved')
+    await page.evaluate(cover)
+    wire.mend()
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await expect
+      .poll(async () => (await punchesAt(second.deviceId)).length, { timeout: PATIENCE_MS })
+      .toBe(before + 1)
+    // Of the first kiosk's two each is here or there, and what nobody can read is here.
+    const pending = await call<{ device_id: string }[]>('GET', `${server.base}/api/v1/attendance/pending`, {
+      headers: company.owner,
+    })
+    const arrived = pending.filter(({ device_id }) => device_id === first.deviceId).length
+    await expect.poll(() => page.evaluate(countQueue), { timeout: PATIENCE_MS }).toBe(3 - arrived)
+    await page.reload()
+    await page.getByText(/to be sent/).waitFor({ timeout: PATIENCE_MS })
   }, 400_000)
 })

@@ -32,6 +32,8 @@ export interface AttendantDeps {
   /** What a check here is, as it was chosen or the kiosk is set. */
   direction: () => Direction
   show: (phase: Phase) => void
+  /** Whether the server answered last time. */
+  isReached: () => boolean
   /** Tells whether the server answered. */
   reached: (isReached: boolean) => void
   /** The server no longer knows this kiosk. */
@@ -47,6 +49,10 @@ const PICTURES_A_STEP = 3
 const STEP_MS = 2200
 const STEP_LEAD_MS = 1300
 const CODE_MS = 30_000
+/** Whoever waits longer goes to the queue: what the server does not answer in this time is kept and sent again. */
+const ANSWER_MS = 15_000
+/** Where it did not answer a moment ago either. */
+const OFFLINE_ANSWER_MS = 4000
 export const SHOWN_MS: Record<Result['kind'], number> = {
   punched: 4000,
   again: 2500,
@@ -90,19 +96,23 @@ export async function attend(deps: AttendantDeps): Promise<void> {
 
 /** Takes one person, from the first picture to the answer. */
 async function serve(deps: AttendantDeps, face: FaceBox): Promise<Result> {
-  const { kiosk, video, queue, direction, show, reached, disowned } = deps
+  const { kiosk, video, queue, direction, show, isReached, reached, disowned } = deps
   show({ kind: 'looking' })
   const capturedAt = new Date()
-  const picture = await cutFace(video, face)
-  let checkIn: CheckIn = {
-    eventId: crypto.randomUUID(),
-    direction: direction(),
-    pictures: await takeBurst(video, BURST.count, BURST.intervalMs),
+  let checkIn: CheckIn
+  let picture: Blob
+  try {
+    picture = await cutFace(video, face)
+    const pictures = await takeBurst(video, BURST.count, BURST.intervalMs)
+    checkIn = { eventId: crypto.randomUUID(), direction: direction(), pictures }
+  } catch (error) {
+    // The camera went away.
+    return { kind: 'failed', error }
   }
   try {
     // More than one of each further step helps nobody.
     for (const asked = new Set<string>(); ; ) {
-      const checked = await check(kiosk, checkIn)
+      const checked = await check(kiosk, checkIn, isReached() ? ANSWER_MS : OFFLINE_ANSWER_MS)
       reached(true)
       const { next_step, recognized, code } = checked
       if (recognized) return { kind: 'punched', checked, picture }

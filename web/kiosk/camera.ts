@@ -4,6 +4,8 @@ import { type RefObject, useEffect, useRef, useState } from 'react'
 export type CameraState = 'starting' | 'live' | 'denied' | 'missing' | 'lost'
 
 const RETRY_MS = 3000
+/** A camera that gives nothing for so long is opened anew. */
+const MUTED_MS = 10_000
 
 /** Shows the camera in a video element, and comes back by itself when it was lost or is allowed after all. */
 export function useCamera(): { video: RefObject<HTMLVideoElement | null>; state: CameraState } {
@@ -22,8 +24,15 @@ export function useCamera(): { video: RefObject<HTMLVideoElement | null>; state:
         if (ended) return stop(stream)
         const [track] = stream.getVideoTracks()
         track.onended = () => again('lost')
-        track.onmute = () => setState('lost')
-        track.onunmute = () => setState('live')
+        track.onmute = () => {
+          setState('lost')
+          clearTimeout(timer)
+          timer = setTimeout(() => again('lost'), MUTED_MS)
+        }
+        track.onunmute = () => {
+          clearTimeout(timer)
+          setState('live')
+        }
         video.current!.srcObject = stream
         await video.current!.play()
         setState('live')
@@ -50,7 +59,7 @@ export function useCamera(): { video: RefObject<HTMLVideoElement | null>; state:
 
 function stop(stream: MediaStream | undefined): void {
   for (const track of stream?.getTracks() ?? []) {
-    track.onended = null
+    track.onended = track.onmute = track.onunmute = null
     track.stop()
   }
 }

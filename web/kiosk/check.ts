@@ -1,5 +1,5 @@
 import type { checkedSchema } from '../../src/attendance/schema.ts'
-import type { Answer } from '../shared/api.ts'
+import { type Answer, ApiError } from '../shared/api.ts'
 import type { Picture } from './burst.ts'
 import { type Kiosk, sendAs } from './pairing.ts'
 
@@ -17,8 +17,11 @@ export interface CheckIn {
   employeeCode?: string
 }
 
-/** Sends the pictures of a check. Rejects with an ApiError: of the pictures, of the server, or `unreachable`. */
-export async function check(kiosk: Kiosk, checkIn: CheckIn): Promise<Checked> {
+/**
+ * Sends the pictures of a check. Rejects with an ApiError: of the pictures, of the server, or `unreachable`; with a
+ * TimeoutError where no answer comes in time.
+ */
+export async function check(kiosk: Kiosk, checkIn: CheckIn, answerMs: number): Promise<Checked> {
   const { eventId, pictures, direction, challenge, employeeCode } = checkIn
   const form = new FormData()
   form.set('device_id', kiosk.deviceId)
@@ -34,10 +37,12 @@ export async function check(kiosk: Kiosk, checkIn: CheckIn): Promise<Checked> {
     method: 'POST',
     body: form,
     headers,
-    signal: AbortSignal.timeout(ANSWER_MS),
+    signal: AbortSignal.timeout(answerMs),
   })
   return response.json()
 }
+
+const PIN_ANSWER_MS = 15_000
 
 /** Punches by employee code and PIN. Rejects with an ApiError. */
 export async function checkPin(
@@ -48,11 +53,13 @@ export async function checkPin(
     ...{ device_id: kiosk.deviceId, employee_id: employeeCode, pin },
     ...{ attendance_type: direction },
   }
-  return (await sendAs(kiosk, '/attendance/pin', { method: 'POST', body })).json()
+  const signal = AbortSignal.timeout(PIN_ANSWER_MS)
+  const response = await sendAs(kiosk, '/attendance/pin', { method: 'POST', body, signal }).catch((error) => {
+    if (signal.aborted) throw new ApiError(0, 'unreachable', 'The server does not answer.')
+    throw error
+  })
+  return response.json()
 }
-
-/** Whoever waits longer goes to the queue: what the server does not answer in this time is kept and sent again. */
-const ANSWER_MS = 15_000
 
 export type Step = 'turn_left' | 'turn_right' | 'look_up' | 'look_down' | 'blink'
 

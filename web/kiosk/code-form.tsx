@@ -28,7 +28,7 @@ export function CodeForm({ onAnswer }: CodeFormProps) {
         value={code}
         onChange={({ target }) => setCode(target.value)}
         autoComplete="off"
-        autoCapitalize="characters"
+        autoCapitalize="none"
         spellCheck={false}
         maxLength={64}
         required

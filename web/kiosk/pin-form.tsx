@@ -12,8 +12,11 @@ interface PinFormProps {
   onAnswer: (result: Result | undefined) => void
 }
 
-/** Whoever leaves the form open is not waited for. */
+/** Whoever leaves the form open is not waited for; it counts from the last key. */
 const OPEN_MS = 45_000
+
+/** One function for all renderings: another one would take the focus back with each key. */
+const focus = (input: HTMLInputElement | null) => input?.focus()
 
 /** For whom the camera does not recognise: employee code and PIN, where the site takes them. */
 export function PinForm({ kiosk, direction, onAnswer }: PinFormProps) {
@@ -21,10 +24,12 @@ export function PinForm({ kiosk, direction, onAnswer }: PinFormProps) {
   const errorText = useErrorText()
   const [isSending, setSending] = useState(false)
   const [fault, setFault] = useState<string>()
+  const [keys, setKeys] = useState(0)
   useEffect(() => {
+    if (isSending) return
     const timer = setTimeout(() => onAnswer(undefined), OPEN_MS)
     return () => clearTimeout(timer)
-  }, [])
+  }, [keys, isSending])
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
@@ -51,6 +56,8 @@ export function PinForm({ kiosk, direction, onAnswer }: PinFormProps) {
   return (
     <form
       onSubmit={submit}
+      onInput={() => setKeys((count) => count + 1)}
+      onKeyDown={({ key }) => key === 'Escape' && !isSending && onAnswer(undefined)}
       aria-label={t('kiosk.byPin')}
       className="absolute inset-0 flex flex-col justify-center gap-6 overflow-y-auto bg-slate-900 p-6 sm:p-16"
     >
@@ -59,12 +66,12 @@ export function PinForm({ kiosk, direction, onAnswer }: PinFormProps) {
         <input
           name="code"
           autoComplete="off"
-          autoCapitalize="characters"
+          autoCapitalize="none"
           spellCheck={false}
           maxLength={64}
           required
           // Not the autofocus attribute: the form appears where there was none.
-          ref={(input) => input?.focus()}
+          ref={focus}
           className={box}
         />
       </label>

@@ -1,7 +1,7 @@
 import { ApiError } from '../shared/api.ts'
 import { concat, fromBase64Url, sha256Hex, toBase64Url, utf8 } from './bytes.ts'
 import type { CheckIn } from './check.ts'
-import { append, count, first, read, remove } from './database.ts'
+import { append, count, firstAfter, read, remove } from './database.ts'
 import { type Kiosk, sendAs } from './pairing.ts'
 
 /** How far the chain of events has come. */
@@ -12,7 +12,6 @@ interface Chain {
 
 /** An event as it waits: what is signed is the very text that is sent. */
 interface Sealed {
-  seq: number
   event: string
   signature: string
   payload: Blob
@@ -21,7 +20,10 @@ interface Sealed {
 export interface Queue {
   /** Keeps a check for later; on disk once it resolves. Rejects where there is no room, or nothing to seal it to. */
   add(checkIn: CheckIn & { capturedAt: Date }): Promise<void>
-  /** Sends what waits, the oldest first; resolves when nothing is left or the server does not take it now. */
+  /**
+   * Sends what waits, the oldest first. What the server refuses is passed over, stays, and is tried again after the next
+   * start. Rejects where the server takes nothing now.
+   */
   send(): Promise<void>
   waiting(): Promise<number>
 }
@@ -37,6 +39,7 @@ const SEAL_NAME = 'rollcall kiosk-queue'
 export function openQueue(kiosk: Kiosk, onChange: () => void): Queue {
   let adding: Promise<unknown> = Promise.resolve()
   let sending: Promise<void> | undefined
+  const refused = new Set<number>()
 
   async function addNow({ eventId, direction, pictures, capturedAt }: CheckIn & { capturedAt: Date }) {
     if (kiosk.sealingKey === undefined) throw new ApiError(0, 'unreachable', 'The server does not answer.')
@@ -58,22 +61,35 @@ export function openQueue(kiosk: Kiosk, onChange: () => void): Queue {
     })
     const algorithm = { name: 'ECDSA', hash: 'SHA-256' }
     const signature = toBase64Url(await crypto.subtle.sign(algorithm, kiosk.signingKey, utf8(event)))
-    const sealed: Sealed = { seq, event, signature, payload: new Blob([payload]) }
-    await append(seq, sealed, { seq, hash: await sha256Hex(utf8(event)) } satisfies Chain)
+    const sealed: Sealed = { event, signature, payload: new Blob([payload]) }
+    await append(sealed, { seq, hash: await sha256Hex(utf8(event)) } satisfies Chain)
     onChange()
   }
 
   async function sendAll(): Promise<void> {
-    for (let next = await first<Sealed>('queue'); next; next = await first<Sealed>('queue')) {
-      const form = new FormData()
-      form.set('event', next.event)
-      form.set('signature', next.signature)
-      form.set('payload', next.payload, 'sealed')
-      await sendAs(kiosk, '/attendance/sync', { method: 'POST', body: form })
+    let place = 0
+    for (let next = await firstAfter<Sealed>(place); next; next = await firstAfter<Sealed>(place)) {
+      place = next.place
+      if (refused.has(place)) continue
+      try {
+        await sendOne(next)
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        if (!kioskIsRefused(error)) refused.add(place)
+        continue
+      }
       // Only now: sent twice it stands once, but removed before it could be lost.
-      await remove('queue', next.seq)
+      await remove('queue', place)
       onChange()
     }
+  }
+
+  async function sendOne({ event, signature, payload }: Sealed): Promise<void> {
+    const form = new FormData()
+    form.set('event', event)
+    form.set('signature', signature)
+    form.set('payload', payload, 'sealed')
+    await sendAs(kiosk, '/attendance/sync', { method: 'POST', body: form })
   }
 
   return {
@@ -92,6 +108,19 @@ export function openQueue(kiosk: Kiosk, onChange: () => void): Queue {
     waiting: () => count('queue'),
   }
 }
+
+/** Whether the next event may fare better: 401 is of the key, 408 and 429 pass. */
+function isRefusal(error: unknown): error is ApiError {
+  return (
+    error instanceof ApiError &&
+    error.status >= 400 &&
+    error.status < 500 &&
+    ![401, 408, 429].includes(error.status)
+  )
+}
+
+/** What an administrator changes without a new start of the kiosk. */
+const kioskIsRefused = ({ code }: ApiError) => code === 'device_inactive' || code === 'network_not_allowed'
 
 /** The pictures one after the other, each behind its length as 4 bytes, big-endian. */
 async function pack(pictures: Blob[]): Promise<Uint8Array<ArrayBuffer>> {

@@ -4,18 +4,26 @@ import { useErrorText } from '../shared/error-text.ts'
 import { clockTime } from '../shared/i18n.ts'
 import { useObjectUrl } from '../shared/object-url.ts'
 import type { Result } from './attendant.ts'
+import { Glyph } from './glyph.tsx'
 
 /** Colour and symbol say the same: neither is ever alone. */
 const looks = {
   good: { symbol: '✓', background: 'bg-[#0d6b3a]' },
   known: { symbol: '✓', background: 'bg-[#1f4fa8]' },
-  saved: { symbol: '⏳', background: 'bg-[#1f4fa8]' },
-  again: { symbol: '↻', background: 'bg-[#7a4a00]' },
+  saved: { symbol: <Glyph name="clock" />, background: 'bg-[#1f4fa8]' },
+  again: { symbol: <Glyph name="again" />, background: 'bg-[#7a4a00]' },
   bad: { symbol: '✕', background: 'bg-[#a3211a]' },
 }
 
+interface ResultPanelProps {
+  result: Result
+  timeZone: string | undefined
+  /** Whether an employee code with its PIN would do. */
+  offersPin: boolean
+}
+
 /** The answer, in one glance and from two metres. */
-export function ResultPanel({ result, timeZone }: { result: Result; timeZone: string | undefined }) {
+export function ResultPanel({ result, timeZone, offersPin }: ResultPanelProps) {
   const { t } = useTranslation()
   const errorText = useErrorText()
   if (result.kind === 'punched') return <Punched result={result} timeZone={timeZone} />
@@ -35,6 +43,7 @@ export function ResultPanel({ result, timeZone }: { result: Result; timeZone: st
     return (
       <Panel look="bad" title={t('kiosk.notRecognised')}>
         {t(`refusal.${result.code}` as 'refusal.not_identified')}
+        {offersPin && <span className="mt-4 block text-[0.7em]">{t('refusal.orPin')}</span>}
       </Panel>
     )
   return (
@@ -125,13 +134,15 @@ export function NotMe({
   const [punch, setPunch] = useState<{ id: number; name: string }>()
   const [said, setSaid] = useState<string>()
   useEffect(() => {
-    if (result?.kind !== 'punched') return
+    if (!result) return
+    // Whoever is answered next sees no name but their own.
+    if (result.kind !== 'punched') return setPunch(undefined)
     const { attendance_id, employee_name, duplicate } = result.checked
-    if (attendance_id === undefined || duplicate) return
+    if (attendance_id === undefined || duplicate) return setPunch(undefined)
     setPunch({ id: attendance_id, name: employee_name ?? '' })
     setSaid(undefined)
   }, [result])
-  // Longer than the answer is shown, and while others are answered.
+  // Longer than the answer is shown.
   useEffect(() => {
     const timer = setTimeout(() => setPunch(undefined), NOT_ME_MS)
     return () => clearTimeout(timer)

@@ -2,12 +2,12 @@ import { useTranslation } from 'react-i18next'
 import type { Step } from './check.ts'
 
 const symbols: Record<Step | 'rest', string> = {
-  rest: '◉',
+  rest: '●',
   turn_left: '←',
   turn_right: '→',
   look_up: '↑',
   look_down: '↓',
-  blink: '◡ ◡',
+  blink: '– –',
 }
 
 interface StepPanelProps {

@@ -20,7 +20,9 @@ async function newestPage(request) {
   try {
     // By its address: a browser lets nobody add to a request for a page.
     const response = await fetch(request.url, { signal: AbortSignal.timeout(PATIENCE_MS) })
-    if (response.ok) await cache.put('/kiosk', response.clone())
+    // A proxy before a server that is away answers too.
+    if (!response.ok) return (await cache.match('/kiosk')) ?? response
+    await cache.put('/kiosk', response.clone())
     return response
   } catch (error) {
     const page = await cache.match('/kiosk')

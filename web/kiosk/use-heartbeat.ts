@@ -1,0 +1,92 @@
+import { type RefObject, useEffect } from 'react'
+import { ApiError } from '../shared/api.ts'
+import { pause, takePicture } from './burst.ts'
+import { acknowledge, beat, type Command, isOutdated } from './heartbeat.ts'
+import { useLatest } from './latest.ts'
+import { type Kiosk, keepKiosk } from './pairing.ts'
+import type { Queue } from './queue.ts'
+
+const BEAT_MS = 30_000
+const BEATS_PER_VERSION_CHECK = 4
+
+interface HeartbeatProps {
+  kiosk: Kiosk
+  queue: Queue
+  video: RefObject<HTMLVideoElement | null>
+  isIdle: RefObject<boolean>
+  onReached: (isReached: boolean) => void
+  onChange: (kiosk: Kiosk) => void
+  onDisowned: () => void
+}
+
+/** Tells the server that the kiosk is alive, does what it asks for, and sends what waits. */
+export function useHeartbeat(props: HeartbeatProps): void {
+  const latest = useLatest(props)
+  useEffect(() => {
+    let beats = 0
+    const tick = async () => {
+      const { kiosk, queue, video, isIdle, onReached, onChange, onDisowned } = latest.current
+      try {
+        const { direction, pin_allowed: pinAllowed, commands } = await beat(kiosk)
+        onReached(true)
+        if (direction !== kiosk.direction || pinAllowed !== kiosk.pinAllowed) {
+          await keepKiosk({ ...kiosk, direction, pinAllowed })
+          onChange({ ...kiosk, direction, pinAllowed })
+        }
+        try {
+          await queue.send()
+        } finally {
+          // The server gives a command once: it must not be lost to what went wrong before it, nor be waited for.
+          obeyAll(kiosk, commands, video, isIdle)
+        }
+        if (beats++ % BEATS_PER_VERSION_CHECK === 0 && (await isOutdated()) && isIdle.current)
+          location.reload()
+      } catch (error) {
+        if (error instanceof ApiError && error.code === 'unknown_device') onDisowned()
+        else onReached(error instanceof ApiError && error.status >= 400 && error.status < 500)
+      }
+    }
+    tick()
+    const timer = setInterval(tick, BEAT_MS)
+    addEventListener('online', tick)
+    return () => {
+      clearInterval(timer)
+      removeEventListener('online', tick)
+    }
+  }, [])
+}
+
+async function obeyAll(
+  kiosk: Kiosk,
+  commands: Command[],
+  video: RefObject<HTMLVideoElement | null>,
+  isIdle: RefObject<boolean>,
+): Promise<void> {
+  for (const command of commands) {
+    try {
+      if (command.command === 'test_picture') await testPicture(kiosk, command, video.current)
+      else {
+        // Not in the face of whoever stands here.
+        while (!isIdle.current) await pause(500)
+        await load(kiosk, command)
+      }
+    } catch (error) {
+      await acknowledge(kiosk, command, 'failed', String(error)).catch(() => {})
+    }
+  }
+}
+
+async function testPicture(kiosk: Kiosk, command: Command, video: HTMLVideoElement | null): Promise<void> {
+  if (!video?.videoWidth) return acknowledge(kiosk, command, 'failed', 'the camera gives no pictures')
+  const { size } = await takePicture(video)
+  const result = `${video.videoWidth} x ${video.videoHeight} pixels, ${size} bytes`
+  await acknowledge(kiosk, command, 'done', result)
+}
+
+async function load(kiosk: Kiosk, command: Command): Promise<void> {
+  if (command.command === 'update') return acknowledge(kiosk, command, 'done', 'configuration taken')
+  await acknowledge(kiosk, command, 'done', 'loading the page anew')
+  // A reset also forgets what was kept of the page; what waits to be sent stays.
+  if (command.command === 'reset') await caches?.delete('kiosk')
+  location.reload()
+}
