@@ -3,6 +3,8 @@ import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-route
 import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../shared/button.tsx'
+import { Failed, Loading } from '../shared/states.tsx'
+import { Forbidden } from './no-page.tsx'
 import { pages } from './pages.ts'
 import { signOut, useMe } from './session.ts'
 import { Switches } from './switches.tsx'
@@ -46,10 +48,21 @@ export function Layout() {
         </div>
       </header>
       <div id="content" className="min-w-0">
-        <Outlet />
+        <Allowed path={path} />
       </div>
     </div>
   )
+}
+
+/** The page, for who may see it: said once here, and not by each list of it. */
+function Allowed({ path }: { path: string }) {
+  const { me, may, error, retry } = useMe()
+  const page = pages.find(
+    (one) => path === one.path || (one.path !== '/admin' && path.startsWith(`${one.path}/`)),
+  )
+  if (!page) return <Outlet />
+  if (!me) return error ? <Failed error={error} onRetry={retry} /> : <Loading />
+  return may(page.needs) ? <Outlet /> : <Forbidden />
 }
 
 function Navigation() {
