@@ -17,6 +17,12 @@ import { SignInPage } from './sign-in-page.tsx'
 
 const root = createRootRoute({
   component: Outlet,
+  // Within the frame, so that one can go on from there. A route for all that is left would take /admin, too.
+  notFoundComponent: () => (
+    <Layout>
+      <NotFound />
+    </Layout>
+  ),
   errorComponent: ({ error, reset }) => <Failed error={error} onRetry={reset} />,
 })
 
@@ -105,9 +111,6 @@ const account = createRoute({
   component: lazyPage(() => import('./access/account-page.tsx'), 'AccountPage'),
 })
 
-/** Within the frame, so that one can go on from there. */
-const unknown = createRoute({ getParentRoute: () => office, path: '/admin/$', component: NotFound })
-
 const pages = [
   today,
   start,
@@ -124,10 +127,10 @@ const pages = [
 ]
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, setup, reset, office.addChildren([...pages, unknown])]),
+  routeTree: root.addChildren([signIn, setup, reset, office.addChildren(pages)]),
   scrollRestoration: true,
   defaultErrorComponent: PageFailed,
-  defaultNotFoundComponent: NotFound,
+  notFoundMode: 'root',
 })
 
 /** A page whose file does not come is a failure like any other: by itself the router would load the window anew. */
