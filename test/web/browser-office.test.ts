@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { URI } from 'otpauth'
 import { describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
@@ -7,6 +8,37 @@ import { expectGoodLooks, password, sendSignIn, useOffice } from './office.ts'
 
 const office = useOffice()
 const { open, signIn } = office
+
+const pending = () =>
+  call<unknown[]>('GET', `${office.server.base}/api/v1/attendance/pending`, { headers: office.company.owner })
+
+/** What a kiosk kept while it was off line, sealed with no key of ours: it waits to be decided. */
+async function keepCheck(): Promise<void> {
+  const [kiosk] = office.company.kiosks
+  const event = {
+    device_id: kiosk.deviceId,
+    event_id: randomUUID(),
+    seq: ++lastSeq,
+    previous_hash: '0'.repeat(64),
+    captured_at: new Date().toISOString(),
+    monotonic_ms: 1000 * lastSeq,
+    boot_id: randomUUID(),
+    attendance_type: 'AUTO',
+    frame_ms: [0],
+    payload_sha256: '0'.repeat(64),
+  }
+  const body = new FormData()
+  body.set('event', JSON.stringify(event))
+  body.set('signature', 'A'.repeat(86))
+  body.set('payload', new Blob(['nothing']), 'payload')
+  const answer = await fetch(`${office.server.base}/api/v1/attendance/sync`, {
+    method: 'POST',
+    headers: kiosk.headers,
+    body,
+  })
+  expect([answer.status, await answer.json()]).toMatchObject([200, { outcome: 'pending' }])
+}
+let lastSeq = 0
 
 describe('the office', () => {
   test('lets the first owner be made by the link that the server printed', async () => {
@@ -83,6 +115,8 @@ describe('the office', () => {
     expect(await seriousFaults(page)).toEqual([])
     await call('POST', `${office.server.base}/api/v1/devices/pair`, { body: { code } })
     await page.getByRole('button', { name: 'Close' }).click()
+    // The focus is where it was before the dialogs.
+    await page.locator('button:focus', { hasText: 'Add a kiosk' }).waitFor()
     await page.reload()
     const row = page.getByRole('row', { name: /BACK_DOOR/ })
     await row.getByRole('button', { name: 'Revoke key' }).click()
@@ -115,6 +149,80 @@ describe('the office', () => {
     await page.getByRole('heading', { level: 1, name: 'Devices' }).waitFor()
     await page.getByRole('table').waitFor()
     expect(await page.getByRole('button', { name: 'Add a kiosk' }).count()).toBe(0)
+    // By their address no more is to be seen than by the navigation.
+    await page.goto(`${office.server.base}/admin/access`)
+    await page.getByRole('heading', { level: 1, name: 'You may not see this page' }).waitFor()
+    await page.goto(`${office.server.base}/admin/start`)
+    await page.getByRole('heading', { level: 1, name: 'Today' }).waitFor()
+    await page.goto(`${office.server.base}/admin/no/such/page`)
+    await page.getByRole('heading', { level: 1, name: 'There is no such page' }).waitFor()
+    await page.getByRole('link', { name: 'Back to the first page' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Today' }).waitFor()
+  }, 120_000)
+
+  test('lets HR enter a check that a kiosk kept, by Enter, and asks before one is let go', async () => {
+    await keepCheck()
+    await keepCheck()
+    const { page, faults } = await signIn()
+    const rows = page
+      .getByRole('table', { name: 'Waits for HR to decide' })
+      .getByRole('row', { name: /GATE1/ })
+    await rows.first().waitFor()
+    await rows.first().getByRole('button', { name: 'Decide' }).click()
+    await page.getByLabel('Notes').fill('seen on the video')
+    await page.getByLabel('Employee').fill('bun')
+    // The kiosk left the direction open: nothing is entered before somebody says it.
+    await page.getByLabel('Employee').press('Enter')
+    await page.getByLabel('Direction').selectOption('OUT')
+    await page.getByLabel('Notes').press('Enter')
+    await page.getByText(/The punch of bun is entered: Out/).waitFor()
+    await rows.first().getByRole('button', { name: 'Decide' }).click()
+    const letGo = page.getByRole('button', { name: 'Let it go' })
+    await page.getByLabel('Notes').fill('nobody')
+    await letGo.click()
+    const confirm = page.getByRole('dialog', { name: 'Let this check go?' })
+    expect(await pending()).toHaveLength(1)
+    expect(await seriousFaults(page)).toEqual([])
+    await confirm.getByRole('button', { name: 'Let it go' }).click()
+    await page.getByText('It was let go.').waitFor()
+    await rows.first().waitFor({ state: 'detached' })
+    expect(await pending()).toEqual([])
+    expect(faults).toEqual([])
+  }, 120_000)
+
+  test('ends on every tab when one signs out, and leads back', async () => {
+    const { page } = await signIn()
+    const other = await page.context().newPage()
+    await other.goto(`${office.server.base}/admin/devices`)
+    await other.getByRole('heading', { level: 1, name: 'Devices' }).waitFor()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await other.getByRole('heading', { name: 'Sign in' }).waitFor()
+    await other.getByLabel('Name to sign in with').fill('owner')
+    await other.getByLabel('Password').fill(password)
+    await other.getByRole('button', { name: 'Sign in' }).click()
+    await other.getByRole('heading', { level: 1, name: 'Devices' }).waitFor()
+    // Taken away by the server, which the page learns when it next asks for something.
+    const sessions = `${office.server.base}/api/v1/auth/sessions`
+    const headers = office.company.owner
+    for (const { id, current } of await call<{ id: string; current: boolean }[]>('GET', sessions, {
+      headers,
+    }))
+      if (!current) await call('DELETE', `${sessions}/${id}`, { headers })
+    await other.getByRole('link', { name: 'Attendance' }).click()
+    await other.getByRole('heading', { name: 'Sign in' }).waitFor()
+    expect(new URL(other.url()).searchParams.get('to')).toBe('/admin/attendance')
+  }, 120_000)
+
+  test('keeps its frame when a page does not come', async () => {
+    const { page } = await open()
+    // As if nothing was loaded ahead: the files of the page are cut off, and so is the server.
+    await page.route(/audit-page/, (route) => route.abort())
+    await sendSignIn(page, office.server.base)
+    await page.getByRole('link', { name: 'Audit' }).click()
+    await page.getByRole('alert').filter({ hasText: 'The server does not answer' }).waitFor()
+    await page.unroute(/audit-page/)
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Audit' }).waitFor()
   }, 120_000)
 
   test('remembers language and colours', async () => {

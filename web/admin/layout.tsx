@@ -1,14 +1,16 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../shared/button.tsx'
+import { Failed, Loading } from '../shared/states.tsx'
+import { Forbidden } from './no-page.tsx'
 import { pages } from './pages.ts'
 import { signOut, useMe } from './session.ts'
 import { Switches } from './switches.tsx'
 
 /** The frame of the office: the pages that the signed-in person may see, and who they are. */
-export function Layout() {
+export function Layout({ children = <Outlet /> }: { children?: ReactNode }) {
   const { t } = useTranslation()
   const path = useRouterState({ select: ({ location }) => location.pathname })
   const [isOpen, setOpen] = useState(false)
@@ -46,10 +48,21 @@ export function Layout() {
         </div>
       </header>
       <div id="content" className="min-w-0">
-        <Outlet />
+        <Allowed path={path}>{children}</Allowed>
       </div>
     </div>
   )
+}
+
+/** The page, for who may see it: said once here, and not by each list of it. */
+function Allowed({ path, children }: { path: string; children: ReactNode }) {
+  const { me, may, error, retry } = useMe()
+  const page = pages.find(
+    (one) => path === one.path || (one.path !== '/admin' && path.startsWith(`${one.path}/`)),
+  )
+  if (!page) return children
+  if (!me) return error ? <Failed error={error} onRetry={retry} /> : <Loading />
+  return may(page.needs) ? children : <Forbidden />
 }
 
 function Navigation() {

@@ -8,6 +8,7 @@ import { startI18n } from '../shared/i18n.ts'
 import { applyTheme } from '../shared/theme.ts'
 import { Toasts } from '../shared/toast.tsx'
 import { router } from './router.tsx'
+import { whenSessionEnds } from './session.ts'
 
 applyTheme()
 await startI18n()
@@ -20,6 +21,12 @@ const queries = new QueryClient({
         count < 2 && !(error instanceof ApiError && error.status > 0 && error.status < 500),
     },
   },
+})
+
+whenSessionEnds(async () => {
+  // The page goes first: it would ask for all of it anew.
+  await router.navigate({ to: '/admin/sign-in', search: { to: router.state.location.href } })
+  queries.clear()
 })
 
 createRoot(document.getElementById('root')!).render(

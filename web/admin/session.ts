@@ -9,6 +9,25 @@ export type Permission = Me['permissions'][number]
 /** In memory alone: the refresh token, which outlives the page, is a cookie that no script can read. */
 let accessToken: string | undefined
 
+let isIn = false
+let onEnd = () => {}
+/** Of the tabs of this browser, which share a session. */
+const tabs = new BroadcastChannel('rollcall.session')
+tabs.onmessage = () => end()
+
+/** Has `act` done when the session ends on an open page: it has expired, was taken away, or left in another tab. */
+export function whenSessionEnds(act: () => void): void {
+  onEnd = act
+}
+
+function end(): void {
+  if (!isIn) return
+  isIn = false
+  accessToken = undefined
+  forget('session')
+  onEnd()
+}
+
 /** Sends a request as who is signed in; renews the access token once where it has expired. */
 export async function request(path: string, call: Call = {}): Promise<Response> {
   const token = accessToken
@@ -17,9 +36,15 @@ export async function request(path: string, call: Call = {}): Promise<Response> 
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== 'not_signed_in') throw error
     // Another request may have renewed it meanwhile.
-    if (token === accessToken) await renew()
-    return send(path, authorised(call))
+    if (token === accessToken) await renew().catch(endIfRefused)
+    return send(path, authorised(call)).catch(endIfRefused)
   }
+}
+
+/** What renewing does not cure. */
+function endIfRefused(error: unknown): never {
+  if (error instanceof ApiError && error.code === 'not_signed_in') end()
+  throw error
 }
 
 /** As `request`, and reads the answer. */
@@ -60,8 +85,10 @@ export async function setUp(owner: { token: string; username: string; password: 
 
 export async function signOut(): Promise<void> {
   await request('/auth/logout', { method: 'POST' }).catch(() => {})
+  isIn = false
   accessToken = undefined
   forget('session')
+  tabs.postMessage('out')
 }
 
 /** Whether somebody is signed in here, from an earlier visit say. Rejects where the server cannot be asked. */
@@ -100,11 +127,16 @@ function renew(): Promise<void> {
 
 function takeToken({ access_token }: Answer<typeof signedInSchema>): void {
   accessToken = access_token
+  isIn = true
   store('session', 'yes')
 }
 
 /** Who is signed in, and whether they may do something. */
 export function useMe() {
-  const { data: me } = useQuery({ queryKey: ['me'], queryFn: () => api<Me>('/auth/me') })
-  return { me, may: (permission: Permission) => me?.permissions.includes(permission) ?? false }
+  const {
+    data: me,
+    error,
+    refetch: retry,
+  } = useQuery({ queryKey: ['me'], queryFn: () => api<Me>('/auth/me') })
+  return { me, error, retry, may: (permission: Permission) => me?.permissions.includes(permission) ?? false }
 }

@@ -2,8 +2,8 @@ import i18next from 'i18next'
 
 /** A confidence is .25 and .1 more for each decade of false matches: so the axis is one of both. */
 const FROM = 0.25
-/** What a label of the scale takes. */
-const LABEL_PX = 52
+/** What a label of the scale takes: 1:100 nghìn is longer than 1:100K. */
+const labelPx = () => (i18next.language === 'vi' ? 72 : 52)
 
 export interface Axis {
   /** Pixels from the left. */
@@ -23,16 +23,19 @@ export const oneIn = (confidence: number): string => decades(confidence - FROM)
 
 /** 10K, how many times more .4 of confidence is. */
 export function decades(confidence: number): string {
-  const format = { notation: 'compact', maximumSignificantDigits: 2 } as const
-  // British English writes a million as m.
-  const language = i18next.language === 'vi' ? 'vi-VN' : 'en-US'
-  return new Intl.NumberFormat(language, format).format(10 ** (10 * confidence))
+  // British English writes a million as m, and Vietnamese a thousand as N, which nobody knows: there it is a word.
+  const isVietnamese = i18next.language === 'vi'
+  return new Intl.NumberFormat(isVietnamese ? 'vi-VN' : 'en-US', {
+    notation: 'compact',
+    compactDisplay: isVietnamese ? 'long' : 'short',
+    maximumSignificantDigits: 2,
+  }).format(10 ** (10 * confidence))
 }
 
 /** The scale at the foot of a picture: confidences, and below them the false-match rates that they mean. */
 export function AxisScale({ axis, y }: { axis: Axis; y: number }) {
   const count = Math.floor(10 * (axis.to - FROM) + 1e-9)
-  const step = Math.ceil((count * LABEL_PX) / axis.width)
+  const step = Math.ceil((count * labelPx()) / axis.width)
   const marks = Array.from({ length: Math.floor(count / step) + 1 }, (_, index) => index * step)
   return (
     <g className="fill-muted text-xs" textAnchor="middle">

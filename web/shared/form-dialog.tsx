@@ -8,7 +8,11 @@ interface FormDialogProps {
   title: ReactNode
   /** What the button says: the act itself. */
   act: ReactNode
+  /** Of the act: `danger` where it takes something away. */
+  look?: 'primary' | 'danger'
   busy: boolean
+  /** Another act, beside the one that Enter does. */
+  other?: ReactNode
   /** Of the last attempt; one that a field shows is left out. */
   error?: unknown
   onSubmit: (form: FormData) => void
@@ -17,7 +21,17 @@ interface FormDialogProps {
 }
 
 /** A dialog that asks for something; Enter sends it. */
-export function FormDialog({ title, act, busy, error, onSubmit, onClose, children }: FormDialogProps) {
+export function FormDialog({
+  title,
+  act,
+  look = 'primary',
+  busy,
+  other,
+  error,
+  onSubmit,
+  onClose,
+  children,
+}: FormDialogProps) {
   const { t } = useTranslation()
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
@@ -30,7 +44,8 @@ export function FormDialog({ title, act, busy, error, onSubmit, onClose, childre
         <Refusal error={error} />
         <div className="flex flex-wrap justify-end gap-3">
           <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" look="primary" busy={busy}>
+          {other}
+          <Button type="submit" look={look} busy={busy}>
             {act}
           </Button>
         </div>

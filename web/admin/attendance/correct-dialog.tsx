@@ -1,17 +1,15 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../shared/api.ts'
-import { Button } from '../../shared/button.tsx'
-import { Dialog } from '../../shared/dialog.tsx'
 import { Field, Select } from '../../shared/field.tsx'
+import { FormDialog } from '../../shared/form-dialog.tsx'
 import { dateTime } from '../../shared/i18n.ts'
-import { Refusal } from '../../shared/refusal.tsx'
 import { useToast } from '../../shared/toast.tsx'
+import { PersonField } from '../person-field.tsx'
 import { api } from '../session.ts'
+import { momentOf, useZone, wallTime } from '../site-time.ts'
 import { Direction, type Punch } from './marks.tsx'
-import { PersonField } from './person-field.tsx'
-import { momentOf, useZone, wallTime } from './site-time.ts'
 
 const ways = ['change', 'person', 'void'] as const
 type Way = (typeof ways)[number]
@@ -32,75 +30,70 @@ export function CorrectDialog({ punch, onClose }: { punch: Punch; onClose: () =>
       onClose()
     },
   })
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    correct.mutate(new FormData(event.currentTarget))
-  }
   const fault = (field: string) =>
     correct.error instanceof ApiError ? correct.error.field(field) : undefined
   return (
-    <Dialog title={t('attendance.correct.title', { name: punch.employee_name })} onClose={onClose}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
-        <p className="flex flex-wrap items-center gap-2 text-muted">
-          <Direction type={punch.attendance_type} />
-          {dateTime(punch.timestamp, zone)} · {punch.device_id ?? t('attendance.noDevice')}
-        </p>
-        <Select
-          label={t('attendance.correct.what')}
-          hint={t(`attendance.correct.means.${way}`)}
-          value={way}
-          onChange={({ target }) => setWay(ways.find((one) => one === target.value)!)}
-        >
-          {ways.map((one) => (
-            <option key={one} value={one}>
-              {t(`attendance.correct.way.${one}`)}
-            </option>
-          ))}
-        </Select>
-        {way === 'change' && (
-          <div className="grid gap-4 sm:grid-cols-2">
-            <Field
-              label={t('attendance.time')}
-              error={fault('timestamp')}
-              name="time"
-              type="datetime-local"
-              defaultValue={before}
-              required
-            />
-            <Select
-              label={t('attendance.direction')}
-              name="attendance_type"
-              defaultValue={punch.attendance_type}
-            >
-              <option value="IN">{t('direction.IN')}</option>
-              <option value="OUT">{t('direction.OUT')}</option>
-            </Select>
-          </div>
-        )}
-        {way === 'person' && (
-          <PersonField
-            label={t('attendance.correct.whose')}
-            name="employee_id"
-            error={fault('employee_id')}
+    <FormDialog
+      title={t('attendance.correct.title', { name: punch.employee_name })}
+      act={t(`attendance.correct.act.${way}`)}
+      look={way === 'void' ? 'danger' : 'primary'}
+      busy={correct.isPending}
+      error={correct.error}
+      onSubmit={correct.mutate}
+      onClose={onClose}
+    >
+      <p className="flex flex-wrap items-center gap-2 text-muted">
+        <Direction type={punch.attendance_type} />
+        {dateTime(punch.timestamp, zone)} · {punch.device_id ?? t('attendance.noDevice')}
+      </p>
+      <Select
+        label={t('attendance.correct.what')}
+        hint={t(`attendance.correct.means.${way}`)}
+        value={way}
+        onChange={({ target }) => setWay(ways.find((one) => one === target.value)!)}
+      >
+        {ways.map((one) => (
+          <option key={one} value={one}>
+            {t(`attendance.correct.way.${one}`)}
+          </option>
+        ))}
+      </Select>
+      {way === 'change' && (
+        <div className="grid gap-4 sm:grid-cols-2">
+          <Field
+            label={t('attendance.time')}
+            error={fault('timestamp')}
+            name="time"
+            type="datetime-local"
+            defaultValue={before}
             required
           />
-        )}
-        <Field
-          label={t('attendance.reason')}
-          hint={t('attendance.reasonHint')}
-          name="notes"
-          maxLength={500}
+          <Select
+            label={t('attendance.direction')}
+            name="attendance_type"
+            defaultValue={punch.attendance_type}
+          >
+            <option value="IN">{t('direction.IN')}</option>
+            <option value="OUT">{t('direction.OUT')}</option>
+          </Select>
+        </div>
+      )}
+      {way === 'person' && (
+        <PersonField
+          label={t('attendance.correct.whose')}
+          name="employee_id"
+          error={fault('employee_id')}
           required
         />
-        <Refusal error={correct.error} />
-        <div className="flex flex-wrap justify-end gap-3">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" look={way === 'void' ? 'danger' : 'primary'} busy={correct.isPending}>
-            {t(`attendance.correct.act.${way}`)}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+      )}
+      <Field
+        label={t('attendance.reason')}
+        hint={t('attendance.reasonHint')}
+        name="notes"
+        maxLength={500}
+        required
+      />
+    </FormDialog>
   )
 }
 

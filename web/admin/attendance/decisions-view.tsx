@@ -8,10 +8,10 @@ import { Pager, Table } from '../../shared/table.tsx'
 import { useUrlState } from '../../shared/url-state.ts'
 import { Card } from '../page.tsx'
 import { apiList } from '../session.ts'
+import { momentsOf, useZone } from '../site-time.ts'
 import { DayFilter, DeviceFilter } from './filters.tsx'
 import { confidenceFigure, LivenessBadge } from './marks.tsx'
 import { OutcomeBadge, outcomes } from './outcome.tsx'
-import { momentsOf, useZone } from './site-time.ts'
 import { WhyLink } from './why-link.tsx'
 
 type Decision = Answer<typeof decisionSchema>

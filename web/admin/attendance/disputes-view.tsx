@@ -10,9 +10,9 @@ import { Pager, Table } from '../../shared/table.tsx'
 import { useUrlState } from '../../shared/url-state.ts'
 import { Card } from '../page.tsx'
 import { apiList, useMe } from '../session.ts'
+import { useZone } from '../site-time.ts'
 import { Confidence, Direction, DisputeBadge } from './marks.tsx'
 import { ResolveDialog } from './resolve-dialog.tsx'
-import { useZone } from './site-time.ts'
 import { WhyLink } from './why-link.tsx'
 
 export type Dispute = Answer<typeof disputeSchema>

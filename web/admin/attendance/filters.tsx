@@ -8,7 +8,7 @@ import { Field, Select } from '../../shared/field.tsx'
 import { number } from '../../shared/i18n.ts'
 import { useUrlState } from '../../shared/url-state.ts'
 import { api, useMe } from '../session.ts'
-import { daysOf, momentsOf, ranges, wallTime } from './site-time.ts'
+import { daysOf, momentsOf, ranges, wallTime } from '../site-time.ts'
 
 const TYPING_MS = 300
 const kinds = ['face', 'pin', 'manual', 'correction', 'import'] as const

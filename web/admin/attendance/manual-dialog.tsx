@@ -1,17 +1,14 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import type { FormEvent } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { manualSchema } from '../../../src/attendance/schema.ts'
 import { ApiError, type Sent } from '../../shared/api.ts'
-import { Button } from '../../shared/button.tsx'
-import { Dialog } from '../../shared/dialog.tsx'
 import { Field, Select } from '../../shared/field.tsx'
-import { Refusal } from '../../shared/refusal.tsx'
+import { FormDialog } from '../../shared/form-dialog.tsx'
 import { useToast } from '../../shared/toast.tsx'
+import { PersonField } from '../person-field.tsx'
 import { api } from '../session.ts'
+import { momentOf, useZone, wallTime } from '../site-time.ts'
 import type { Punch } from './marks.tsx'
-import { PersonField } from './person-field.tsx'
-import { momentOf, useZone, wallTime } from './site-time.ts'
 
 /** Enters a punch that no kiosk saw. */
 export function ManualDialog({ onClose }: { onClose: () => void }) {
@@ -28,9 +25,7 @@ export function ManualDialog({ onClose }: { onClose: () => void }) {
       onClose()
     },
   })
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget)
+  const submit = (form: FormData) => {
     enter.mutate({
       employee_id: String(form.get('employee_id')).trim(),
       attendance_type: form.get('attendance_type') === 'OUT' ? 'OUT' : 'IN',
@@ -40,43 +35,36 @@ export function ManualDialog({ onClose }: { onClose: () => void }) {
   }
   const fault = (field: string) => (enter.error instanceof ApiError ? enter.error.field(field) : undefined)
   return (
-    <Dialog title={t('attendance.manual.open')} onClose={onClose}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
-        <PersonField
-          label={t('attendance.person')}
-          name="employee_id"
-          error={fault('employee_id')}
-          required
-        />
-        <div className="grid gap-4 sm:grid-cols-2">
-          <Field
-            label={t('attendance.time')}
-            error={fault('timestamp')}
-            name="time"
-            type="datetime-local"
-            defaultValue={wallTime(new Date(), zone)}
-            required
-          />
-          <Select label={t('attendance.direction')} name="attendance_type">
-            <option value="IN">{t('direction.IN')}</option>
-            <option value="OUT">{t('direction.OUT')}</option>
-          </Select>
-        </div>
+    <FormDialog
+      title={t('attendance.manual.open')}
+      act={t('attendance.manual.act')}
+      busy={enter.isPending}
+      error={enter.error}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <PersonField label={t('attendance.person')} name="employee_id" error={fault('employee_id')} required />
+      <div className="grid gap-4 sm:grid-cols-2">
         <Field
-          label={t('attendance.reason')}
-          hint={t('attendance.reasonHint')}
-          name="notes"
-          maxLength={500}
+          label={t('attendance.time')}
+          error={fault('timestamp')}
+          name="time"
+          type="datetime-local"
+          defaultValue={wallTime(new Date(), zone)}
           required
         />
-        <Refusal error={enter.error} />
-        <div className="flex flex-wrap justify-end gap-3">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" look="primary" busy={enter.isPending}>
-            {t('attendance.manual.act')}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+        <Select label={t('attendance.direction')} name="attendance_type">
+          <option value="IN">{t('direction.IN')}</option>
+          <option value="OUT">{t('direction.OUT')}</option>
+        </Select>
+      </div>
+      <Field
+        label={t('attendance.reason')}
+        hint={t('attendance.reasonHint')}
+        name="notes"
+        maxLength={500}
+        required
+      />
+    </FormDialog>
   )
 }

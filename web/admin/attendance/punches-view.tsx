@@ -8,12 +8,12 @@ import { Pager, Table } from '../../shared/table.tsx'
 import { useUrlState } from '../../shared/url-state.ts'
 import { Card } from '../page.tsx'
 import { apiList, useMe } from '../session.ts'
+import { useZone } from '../site-time.ts'
 import { PunchPicture } from '../today/punch-picture.tsx'
 import { CorrectDialog } from './correct-dialog.tsx'
 import { ExportButtons } from './export-buttons.tsx'
 import { filterOf, PunchFilters } from './filters.tsx'
 import { Confidence, Direction, LivenessBadge, type Punch, PunchMarks } from './marks.tsx'
-import { useZone } from './site-time.ts'
 import { WhyLink } from './why-link.tsx'
 
 const PAGE = 50

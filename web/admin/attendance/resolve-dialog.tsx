@@ -1,19 +1,17 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { resolutionSchema, resolvedSchema } from '../../../src/attendance/schema.ts'
 import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
-import { Button } from '../../shared/button.tsx'
-import { Dialog } from '../../shared/dialog.tsx'
 import { Field } from '../../shared/field.tsx'
+import { FormDialog } from '../../shared/form-dialog.tsx'
 import { dateTime } from '../../shared/i18n.ts'
-import { Refusal } from '../../shared/refusal.tsx'
 import { useToast } from '../../shared/toast.tsx'
+import { PersonField } from '../person-field.tsx'
 import { api, useMe } from '../session.ts'
+import { useZone } from '../site-time.ts'
 import type { Dispute } from './disputes-view.tsx'
-import { PersonField } from './person-field.tsx'
 import { DecisionPicture } from './picture.tsx'
-import { useZone } from './site-time.ts'
 
 const verdicts = ['confirmed', 'rejected'] as const
 
@@ -39,64 +37,54 @@ export function ResolveDialog({ dispute, onClose }: { dispute: Dispute; onClose:
       onClose()
     },
   })
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const form = new FormData(event.currentTarget)
+  const submit = (form: FormData) => {
     const notes = String(form.get('notes'))
     const employee_id = String(form.get('employee_id') ?? '').trim()
     resolve.mutate({ confirmed: verdict === 'confirmed', notes, ...(employee_id && { employee_id }) })
   }
   const fault = resolve.error instanceof ApiError ? resolve.error.field('employee_id') : undefined
   return (
-    <Dialog title={t('attendance.disputes.title', { name })} onClose={onClose}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
-        <p className="text-muted">
-          {dateTime(dispute.timestamp, zone)} · {dispute.device_id}
-        </p>
-        {may('biometrics:read') && <DecisionPicture path={`/attendance/${attendance_id}/image`} />}
-        <fieldset className="flex flex-col gap-3">
-          <legend className="mb-1 font-medium">{t('attendance.disputes.question', { name })}</legend>
-          {verdicts.map((one) => (
-            <label
-              key={one}
-              className="flex gap-3 rounded-xl border border-line p-3 has-checked:border-accent"
-            >
-              <input
-                type="radio"
-                name="verdict"
-                className="mt-1 size-4 accent-accent"
-                checked={verdict === one}
-                onChange={() => setVerdict(one)}
-              />
-              <span>
-                <span className="font-medium">{t(`attendance.disputes.verdict.${one}`)}</span>
-                <span className="block text-muted text-sm">{t(`attendance.disputes.means.${one}`)}</span>
-              </span>
-            </label>
-          ))}
-        </fieldset>
-        {verdict === 'confirmed' && (
-          <PersonField label={t('attendance.disputes.who')} name="employee_id" error={fault} />
-        )}
-        <Field
-          label={t('attendance.reason')}
-          hint={t('attendance.reasonHint')}
-          name="notes"
-          maxLength={500}
-          required
-        />
-        <Refusal error={resolve.error} />
-        <div className="flex flex-wrap justify-end gap-3">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button
-            type="submit"
-            look={verdict === 'confirmed' ? 'danger' : 'primary'}
-            busy={resolve.isPending}
-          >
-            {t(`attendance.disputes.act.${verdict}`)}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={t('attendance.disputes.title', { name })}
+      act={t(`attendance.disputes.act.${verdict}`)}
+      look={verdict === 'confirmed' ? 'danger' : 'primary'}
+      busy={resolve.isPending}
+      error={resolve.error}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <p className="text-muted">
+        {dateTime(dispute.timestamp, zone)} · {dispute.device_id}
+      </p>
+      {may('biometrics:read') && <DecisionPicture path={`/attendance/${attendance_id}/image`} />}
+      <fieldset className="flex flex-col gap-3">
+        <legend className="mb-1 font-medium">{t('attendance.disputes.question', { name })}</legend>
+        {verdicts.map((one) => (
+          <label key={one} className="flex gap-3 rounded-xl border border-line p-3 has-checked:border-accent">
+            <input
+              type="radio"
+              name="verdict"
+              className="mt-1 size-4 accent-accent"
+              checked={verdict === one}
+              onChange={() => setVerdict(one)}
+            />
+            <span>
+              <span className="font-medium">{t(`attendance.disputes.verdict.${one}`)}</span>
+              <span className="block text-muted text-sm">{t(`attendance.disputes.means.${one}`)}</span>
+            </span>
+          </label>
+        ))}
+      </fieldset>
+      {verdict === 'confirmed' && (
+        <PersonField label={t('attendance.disputes.who')} name="employee_id" error={fault} />
+      )}
+      <Field
+        label={t('attendance.reason')}
+        hint={t('attendance.reasonHint')}
+        name="notes"
+        maxLength={500}
+        required
+      />
+    </FormDialog>
   )
 }

@@ -2,8 +2,8 @@ import { useQuery } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
-import { saveFile } from '../../shared/download.ts'
 import { dateTime, number } from '../../shared/i18n.ts'
+import { saveBlob } from '../../shared/save-blob.ts'
 import { Table } from '../../shared/table.tsx'
 import { api } from '../session.ts'
 import { type Erasure, keyOf, pathOf } from './people.ts'
@@ -62,7 +62,7 @@ export function Certificates({ employeeId }: { employeeId: string }) {
               <Button
                 look="quiet"
                 onClick={() =>
-                  saveFile(
+                  saveBlob(
                     new Blob([JSON.stringify(erasure, null, 2)], { type: 'application/json' }),
                     `erasure-${erasure.erasure_id}.json`,
                   )

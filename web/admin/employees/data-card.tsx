@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
-import { saveFile } from '../../shared/download.ts'
+import { saveBlob } from '../../shared/save-blob.ts'
 import { useToast } from '../../shared/toast.tsx'
 import { Card } from '../page.tsx'
 import { api, request, useMe } from '../session.ts'
@@ -26,7 +26,7 @@ export function DataCard({ employee }: { employee: Employee }) {
   const save = useMutation({
     mutationFn: async (format: 'zip' | 'json') => {
       const response = await request(`${path}/data-export`, { query: { format } })
-      saveFile(await response.blob(), `${employee.employee_id}.${format}`)
+      saveBlob(await response.blob(), `${employee.employee_id}.${format}`)
     },
     onError: (error) => tell(errorOf(error), 'bad'),
   })

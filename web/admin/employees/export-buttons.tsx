@@ -1,8 +1,8 @@
 import { useMutation } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../../shared/button.tsx'
-import { saveFile } from '../../shared/download.ts'
 import { useErrorText } from '../../shared/error-text.ts'
+import { saveBlob } from '../../shared/save-blob.ts'
 import { useToast } from '../../shared/toast.tsx'
 import { request } from '../session.ts'
 import { filterQuery, type ListView } from './list-view.ts'
@@ -17,7 +17,7 @@ export function ExportButtons({ view }: { view: ListView }) {
   const save = useMutation({
     mutationFn: async (format: (typeof formats)[number]) => {
       const response = await request('/employees/export', { query: { ...filterQuery(view), format } })
-      saveFile(await response.blob(), `employees.${format}`)
+      saveBlob(await response.blob(), `employees.${format}`)
     },
     onError: (error) => tell(errorText(error), 'bad'),
   })

@@ -5,9 +5,9 @@ import type { importSchema } from '../../../src/employees/schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
-import { saveFile } from '../../shared/download.ts'
 import { FileDrop } from '../../shared/file-drop.tsx'
 import { number } from '../../shared/i18n.ts'
+import { saveBlob } from '../../shared/save-blob.ts'
 import { Table } from '../../shared/table.tsx'
 import { api } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
@@ -163,5 +163,5 @@ function saveTemplate(): void {
     'employee_id;name;department;position;email;phone;site;is_active',
     'NV001;Nguyễn Văn An;Kế toán;Nhân viên;an@example.com;0901234567;;true',
   ]
-  saveFile(new Blob([`\uFEFF${rows.join('\r\n')}\r\n`], { type: 'text/csv' }), 'rollcall-employees.csv')
+  saveBlob(new Blob([`\uFEFF${rows.join('\r\n')}\r\n`], { type: 'text/csv' }), 'rollcall-employees.csv')
 }

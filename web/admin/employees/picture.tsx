@@ -42,7 +42,7 @@ export function Avatar({
   employee: { employee_id, name, ended_at },
   size = 'small',
 }: {
-  employee: Employee
+  employee: Pick<Employee, 'employee_id' | 'name' | 'ended_at'>
   size?: keyof typeof looks
 }) {
   const place = useRef<HTMLSpanElement>(null)

@@ -8,6 +8,7 @@ import { dateTime, percent } from '../../shared/i18n.ts'
 import { Table } from '../../shared/table.tsx'
 import { Card } from '../page.tsx'
 import { apiList } from '../session.ts'
+import { useZone } from '../site-time.ts'
 import { type Employee, keyOf } from './people.ts'
 
 type Punch = Answer<typeof punchSchema>
@@ -17,6 +18,7 @@ const SHOWN = 20
 /** The last punches, and the way to all of them. */
 export function PunchesCard({ employee: { employee_id } }: { employee: Employee }) {
   const { t } = useTranslation()
+  const zone = useZone()
   const punches = useQuery({
     queryKey: keyOf(employee_id, 'punches'),
     queryFn: () =>
@@ -44,7 +46,7 @@ export function PunchesCard({ employee: { employee_id } }: { employee: Employee 
           {
             id: 'time',
             header: t('employees.time'),
-            cell: ({ timestamp }) => <span className="tabular-nums">{dateTime(timestamp)}</span>,
+            cell: ({ timestamp }) => <span className="tabular-nums">{dateTime(timestamp, zone)}</span>,
           },
           {
             id: 'type',

@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { useErrorText } from '../../shared/error-text.ts'
+import { Fact } from '../../shared/fact.tsx'
 import { dateTime, number } from '../../shared/i18n.ts'
 import { Empty, Failed, Loading } from '../../shared/states.tsx'
 import { Table } from '../../shared/table.tsx'
@@ -11,7 +12,6 @@ import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
 import { type Calibration, useCalibration } from './calibrations.ts'
 import { CurvesChart } from './curves-chart.tsx'
-import { Figure } from './figure.tsx'
 import { Lowering } from './lowering.tsx'
 
 /** How the scores of the pack fit the people here, and what follows for the threshold. */
@@ -138,28 +138,28 @@ function Newest({ calibration }: { calibration: Calibration }) {
       )}
       {curves && <CurvesChart curves={curves.minus_log10_fmr} thresholds={thresholds} />}
       <dl className="grid grid-cols-2 gap-x-8 gap-y-4 sm:grid-cols-4">
-        <Figure label={t('recognition.thresholds.inForce')}>{number(in_force, 3)}</Figure>
-        <Figure label={t('recognition.thresholds.configured')}>{number(thresholds.configured, 3)}</Figure>
-        <Figure label={t('recognition.thresholds.pack')}>{number(thresholds.pack, 3)}</Figure>
-        <Figure
+        <Fact label={t('recognition.thresholds.inForce')}>{number(in_force, 3)}</Fact>
+        <Fact label={t('recognition.thresholds.configured')}>{number(thresholds.configured, 3)}</Fact>
+        <Fact label={t('recognition.thresholds.pack')}>{number(thresholds.pack, 3)}</Fact>
+        <Fact
           label={t('recognition.thresholds.site')}
           hint={site_interval && `95%: ${number(site_interval[0], 3)}–${number(site_interval[1], 3)}`}
         >
           {site === null ? '–' : number(site, 3)}
-        </Figure>
-        <Figure label={t('recognition.status.people')}>{number(people)}</Figure>
-        <Figure
+        </Fact>
+        <Fact label={t('recognition.status.people')}>{number(people)}</Fact>
+        <Fact
           label={t('recognition.calibration.comparisons')}
           hint={t('recognition.calibration.compared', { people: number(compared) })}
         >
           {number(comparisons)}
-        </Figure>
-        <Figure label={t('recognition.status.scale')}>
+        </Fact>
+        <Fact label={t('recognition.status.scale')}>
           {scale ? t(`recognition.status.scales.${scale}`) : '–'}
-        </Figure>
-        <Figure label={t('recognition.calibration.made')} hint={`#${id}`}>
+        </Fact>
+        <Fact label={t('recognition.calibration.made')} hint={`#${id}`}>
           {dateTime(made_at)}
-        </Figure>
+        </Fact>
       </dl>
       <Lowering calibration={calibration} />
     </div>

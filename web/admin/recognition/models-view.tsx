@@ -7,6 +7,7 @@ import type { Answer } from '../../shared/api.ts'
 import { Badge, type Tone } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
+import { Fact } from '../../shared/fact.tsx'
 import { number } from '../../shared/i18n.ts'
 import { Refusal } from '../../shared/refusal.tsx'
 import { Failed, Loading } from '../../shared/states.tsx'
@@ -14,7 +15,6 @@ import { Table } from '../../shared/table.tsx'
 import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
 import { CopyableDigest } from './copyable-digest.tsx'
-import { Figure } from './figure.tsx'
 import { SwitchCard } from './switch-card.tsx'
 import { SwitchHistory } from './switch-history.tsx'
 import { useSwitches } from './switches.ts'
@@ -139,25 +139,23 @@ function StatusCard() {
       }
     >
       <dl className="grid grid-cols-2 gap-x-8 gap-y-4 p-4 sm:grid-cols-4">
-        <Figure label={t('recognition.status.people')}>{number(data.people)}</Figure>
-        <Figure label={t('recognition.status.threshold')}>{number(data.threshold, 3)}</Figure>
-        <Figure label={t('recognition.status.mean')}>
-          {number(performance.avg_processing_time * 1000)} ms
-        </Figure>
-        <Figure
+        <Fact label={t('recognition.status.people')}>{number(data.people)}</Fact>
+        <Fact label={t('recognition.status.threshold')}>{number(data.threshold, 3)}</Fact>
+        <Fact label={t('recognition.status.mean')}>{number(performance.avg_processing_time * 1000)} ms</Fact>
+        <Fact
           label={t('recognition.status.pictures')}
           hint={t('recognition.status.cached', { cached: number(performance.cache_hits) })}
         >
           {number(performance.total_recognitions)}
-        </Figure>
-        <Figure label={t('recognition.status.dimension')}>{number(data.embedding_dimension)}</Figure>
-        <Figure label={t('recognition.status.scale')}>
+        </Fact>
+        <Fact label={t('recognition.status.dimension')}>{number(data.embedding_dimension)}</Fact>
+        <Fact label={t('recognition.status.scale')}>
           {t(`recognition.status.scales.${data.score_scale}`)}
-        </Figure>
-        <Figure label={t('recognition.status.calibration')}>
+        </Fact>
+        <Fact label={t('recognition.status.calibration')}>
           {data.calibration_id === null ? '–' : `#${data.calibration_id}`}
-        </Figure>
-        <Figure label={t('recognition.status.pad')}>{t(`recognition.status.pads.${data.liveness}`)}</Figure>
+        </Fact>
+        <Fact label={t('recognition.status.pad')}>{t(`recognition.status.pads.${data.liveness}`)}</Fact>
       </dl>
       {active && (
         <details className="border-line border-t">
@@ -166,9 +164,9 @@ function StatusCard() {
           </summary>
           <dl className="grid gap-x-8 gap-y-2 px-4 pb-4 sm:grid-cols-2 lg:grid-cols-4">
             {active.files.map(({ name, sha256 }) => (
-              <Figure key={name} label={name}>
+              <Fact key={name} label={name}>
                 <CopyableDigest digest={sha256} />
-              </Figure>
+              </Fact>
             ))}
           </dl>
         </details>

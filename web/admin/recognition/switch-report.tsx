@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
+import { Fact } from '../../shared/fact.tsx'
 import { number } from '../../shared/i18n.ts'
-import { Figure } from './figure.tsx'
 import type { Change } from './switches.ts'
 
 const differences = ['no_longer_recognised', 'different_person', 'newly_recognised'] as const
@@ -19,25 +19,25 @@ export function SwitchReport({ change }: { change: Change }) {
             {t(`recognition.report.basis.${comparison.basis}`, { compared: number(comparison.compared) })}
           </p>
           <dl className="grid grid-cols-2 gap-4 sm:grid-cols-4">
-            <Figure label={t('recognition.report.same')}>{number(comparison.same)}</Figure>
+            <Fact label={t('recognition.report.same')}>{number(comparison.same)}</Fact>
             {differences.map((kind) => (
-              <Figure key={kind} label={t(`recognition.report.${kind}`)}>
+              <Fact key={kind} label={t(`recognition.report.${kind}`)}>
                 {number(comparison[kind].length)}
                 {comparison.basis === 'kept_pictures' && <Decisions ids={comparison[kind]} />}
-              </Figure>
+              </Fact>
             ))}
             {thresholds && (
-              <Figure label={t('recognition.status.threshold')}>
+              <Fact label={t('recognition.status.threshold')}>
                 {thresholds.from === null ? '–' : number(thresholds.from, 3)} → {number(thresholds.to, 3)}
-              </Figure>
+              </Fact>
             )}
             {comparison.from_ms !== null && comparison.to_ms !== null && (
-              <Figure label={t('recognition.report.time')}>
+              <Fact label={t('recognition.report.time')}>
                 {number(comparison.from_ms)} → {number(comparison.to_ms)} ms
-              </Figure>
+              </Fact>
             )}
             {comparison.unreadable > 0 && (
-              <Figure label={t('recognition.report.unreadable')}>{number(comparison.unreadable)}</Figure>
+              <Fact label={t('recognition.report.unreadable')}>{number(comparison.unreadable)}</Fact>
             )}
           </dl>
         </>

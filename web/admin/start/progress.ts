@@ -18,6 +18,12 @@ export interface Progress {
   done: Record<Step, boolean>
 }
 
+/** Whether one may take all of the first steps. */
+export function useMaySetUp(): boolean {
+  const { may } = useMe()
+  return may('sites:write') && may('devices:write') && may('employees:write')
+}
+
 /** How far the first steps with this server are: by what it holds, so that they can be left and gone on with. */
 export function useProgress(): { progress: Progress | undefined; error: unknown; retry: () => void } {
   const { may } = useMe()

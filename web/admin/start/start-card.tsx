@@ -1,12 +1,10 @@
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
-import { useMe } from '../session.ts'
-import { useProgress } from './progress.ts'
+import { useMaySetUp, useProgress } from './progress.ts'
 
 /** Leads who may set the server up to the first steps, as long as it has no people or no kiosk. */
 export function StartCard() {
-  const { may } = useMe()
-  return may('sites:write') && may('devices:write') && may('employees:write') ? <Lead /> : null
+  return useMaySetUp() ? <Lead /> : null
 }
 
 function Lead() {

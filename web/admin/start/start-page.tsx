@@ -1,12 +1,13 @@
-import { Link } from '@tanstack/react-router'
+import { Link, Navigate } from '@tanstack/react-router'
 import { type ReactNode, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Failed, Loading } from '../../shared/states.tsx'
 import { useFilters } from '../filters.tsx'
 import { Card, Page } from '../page.tsx'
+import { useMe } from '../session.ts'
 import { KioskStep } from './kiosk-step.tsx'
 import { PersonStep } from './person-step.tsx'
-import { type Progress, type Step, steps, useProgress } from './progress.ts'
+import { type Progress, type Step, steps, useMaySetUp, useProgress } from './progress.ts'
 import { SiteStep } from './site-step.tsx'
 
 const all = [...steps, 'done'] as const
@@ -15,6 +16,8 @@ type Shown = (typeof all)[number]
 /** The first steps with a new server: where it is, a kiosk, a person. Each can be left out and done later. */
 export function StartPage() {
   const { t } = useTranslation()
+  const { me } = useMe()
+  const maySetUp = useMaySetUp()
   const { progress, error, retry } = useProgress()
   const { get, set } = useFilters()
   const open = progress && (steps.find((step) => !progress.done[step]) ?? 'done')
@@ -22,6 +25,7 @@ export function StartPage() {
   // A step that is done meanwhile stays until one goes on.
   const first = useRef<Shown>(undefined)
   first.current ??= open
+  if (me && !maySetUp) return <Navigate to="/admin" replace />
   if (!progress)
     return (
       <Page title={t('start.title')}>

@@ -1,11 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { useObjectUrl } from '../../shared/object-url.ts'
+import { Avatar } from '../employees/picture.tsx'
 import { request, useMe } from '../session.ts'
 import type { Punch } from './live-punches.ts'
 
-const round = 'flex size-11 shrink-0 items-center justify-center rounded-full object-cover'
-
-/** The picture of a punch where its site keeps them and the person may see it, else the first letters of the name. */
+/** The picture of a punch where its site keeps them and the person may see it, else that of who it was. */
 export function PunchPicture({ punch }: { punch: Punch }) {
   const { may } = useMe()
   const isKept = punch.image_path !== null && may('biometrics:read')
@@ -17,19 +16,7 @@ export function PunchPicture({ punch }: { punch: Punch }) {
     retry: false,
   })
   const url = useObjectUrl(picture.data)
-  if (url) return <img src={url} alt="" className={round} />
-  return (
-    <span aria-hidden="true" className={`${round} bg-sunken font-medium text-muted text-sm`}>
-      {initials(punch.employee_name)}
-    </span>
-  )
-}
-
-/** NA of Nguyễn Văn An: family name and given name. */
-function initials(name: string): string {
-  const words = name.split(/\s+/).filter((word) => word !== '')
-  return [words[0], ...words.slice(1).slice(-1)]
-    .map((word) => [...(word ?? '')][0] ?? '')
-    .join('')
-    .toUpperCase()
+  if (url) return <img src={url} alt="" className="size-10 shrink-0 rounded-full object-cover" />
+  if (picture.isFetching) return <span className="size-10 shrink-0 rounded-full bg-sunken" />
+  return <Avatar employee={{ employee_id: punch.employee_id, name: punch.employee_name, ended_at: null }} />
 }

@@ -11,6 +11,7 @@ import { Table } from '../../shared/table.tsx'
 import { DeviceState } from '../devices/device-state.tsx'
 import { Card, Page } from '../page.tsx'
 import { api, useMe } from '../session.ts'
+import { useZone } from '../site-time.ts'
 import { StartCard } from '../start/start-card.tsx'
 import { type Punch, useLivePunches } from './live-punches.ts'
 import { PendingCard } from './pending-card.tsx'
@@ -38,12 +39,12 @@ export function TodayPage() {
       queries.invalidateQueries({ queryKey: ['today'] })
     }, READ_ANEW_MS)
   }
-  useLivePunches((punch) => {
+  const isLive = useLivePunches((punch) => {
     queries.setQueryData<Today>(['today'], (day) => day && { ...day, punches: [punch, ...day.punches] })
     readAnew()
   })
   const present = useMemo(() => presentPeople(today.data?.punches ?? []), [today.data])
-  const zone = today.data?.sites.length === 1 ? today.data.sites[0].time_zone : undefined
+  const zone = useZone()
 
   return (
     <Page title={t('today.title')} actions={<span className="text-muted">{longDate(new Date(), zone)}</span>}>
@@ -59,8 +60,8 @@ export function TodayPage() {
         <Card
           title={t('today.live')}
           aside={
-            <Badge tone="good" symbol="●">
-              {t('today.liveNow')}
+            <Badge tone={isLive ? 'good' : 'warn'} symbol={isLive ? '●' : '↻'}>
+              {t(isLive ? 'today.liveNow' : 'today.reconnecting')}
             </Badge>
           }
         >
@@ -141,6 +142,7 @@ function Latest({ punches, zone }: { punches: Punch[]; zone: string | undefined 
             <p className="truncate font-medium">{punch.employee_name}</p>
             <p className="truncate text-muted text-sm">
               {punch.device_id ?? t('today.byHand')}
+              {punch.kind === 'pin' && ` · ${t('today.byPin')}`}
               {punch.kind === 'face' &&
                 ` · ${t('today.confidence', { value: percent(punch.confidence_score) })}`}
             </p>

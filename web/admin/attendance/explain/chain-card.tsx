@@ -4,8 +4,8 @@ import { useTranslation } from 'react-i18next'
 import { dateTime } from '../../../shared/i18n.ts'
 import { Card } from '../../page.tsx'
 import { api } from '../../session.ts'
+import { useZone } from '../../site-time.ts'
 import { Direction, type Punch, PunchMarks } from '../marks.tsx'
-import { useZone } from '../site-time.ts'
 
 /** A punch and all that took its place, oldest first; nothing where it was never corrected. */
 export function ChainCard({ id }: { id: number }) {

@@ -1,9 +1,9 @@
 import { useTranslation } from 'react-i18next'
+import { Fact } from '../../../shared/fact.tsx'
 import { number } from '../../../shared/i18n.ts'
 import { Card } from '../../page.tsx'
 import { CopyableDigest } from '../../recognition/copyable-digest.tsx'
 import type { Explanation } from './explain-view.tsx'
-import { Fact } from './fact.tsx'
 
 const figures = ['confidence', 'configured', 'pack', 'site', 'margin', 'high', 'learning', 'quality'] as const
 

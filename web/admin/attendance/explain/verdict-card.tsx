@@ -1,10 +1,10 @@
 import { useTranslation } from 'react-i18next'
+import { Fact } from '../../../shared/fact.tsx'
 import { dateTime } from '../../../shared/i18n.ts'
+import { useZone } from '../../site-time.ts'
 import { confidenceFigure, DisputeBadge } from '../marks.tsx'
 import { isOutcome, OutcomeBadge } from '../outcome.tsx'
-import { useZone } from '../site-time.ts'
 import type { Explanation } from './explain-view.tsx'
-import { Fact } from './fact.tsx'
 import { useServerSentences } from './rule-text.ts'
 
 /** What was decided in one sentence, and the rule that did. */

@@ -1,10 +1,10 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useId, useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { employeeSchema } from '../../../src/employees/schema.ts'
-import type { Answer } from '../../shared/api.ts'
-import { Field } from '../../shared/field.tsx'
-import { api, useMe } from '../session.ts'
+import type { employeeSchema } from '../../src/employees/schema.ts'
+import type { Answer } from '../shared/api.ts'
+import { Field } from '../shared/field.tsx'
+import { api, useMe } from './session.ts'
 
 type Employee = Answer<typeof employeeSchema>
 

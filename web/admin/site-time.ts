@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
-import type { todaySchema } from '../../../src/attendance/schema.ts'
-import type { Answer } from '../../shared/api.ts'
-import { api } from '../session.ts'
+import type { todaySchema } from '../../src/attendance/schema.ts'
+import type { Answer } from '../shared/api.ts'
+import { api } from './session.ts'
 
 /** The time zone of the sites, where they have one in common; else undefined, which is the browser's own. */
 export function useZone(): string | undefined {
