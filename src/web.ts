@@ -24,7 +24,7 @@ export async function webRoutes(app: App): Promise<void> {
   app.get('/kiosk', open, (_request, reply) => sendPage(reply, 'kiosk.html'))
   // The pairing code stands behind a #, which a browser takes along and sends to nobody.
   app.get('/pair', open, (_request, reply) => reply.redirect('/kiosk'))
-  for (const name of ['icon.svg', 'kiosk.webmanifest', 'kiosk-worker.js'])
+  for (const name of ['icon.svg', 'icon-192.png', 'icon-512.png', 'kiosk.webmanifest', 'kiosk-worker.js'])
     app.get(`/${name}`, open, (_request, reply) => reply.header('cache-control', 'no-cache').sendFile(name))
   // Such a file has the hash of its content in its name: another content is another file.
   app.get<{ Params: { '*': string } }>('/assets/*', open, (request, reply) =>

@@ -2,7 +2,7 @@ import type { heartbeatAnswer } from '../../src/devices/schema.ts'
 import type { Answer } from '../shared/api.ts'
 import { type Kiosk, sendAs } from './pairing.ts'
 
-type Heartbeat = Answer<typeof heartbeatAnswer>
+export type Heartbeat = Answer<typeof heartbeatAnswer>
 export type Command = Heartbeat['commands'][number]
 
 interface Battery {

@@ -9,7 +9,7 @@ export interface Kiosk {
   deviceKey: string
   name: string
   siteName: string
-  /** Of the site; null is the server's. */
+  /** Of the site; null with a kiosk that an older server paired, until its next heartbeat. */
   timeZone: string | null
   direction: 'IN' | 'OUT' | 'AUTO'
   /** Whether the site takes an employee code with its PIN; unknown before the first heartbeat. */

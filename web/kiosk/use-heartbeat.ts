@@ -1,7 +1,7 @@
 import { type RefObject, useEffect } from 'react'
 import { ApiError } from '../shared/api.ts'
 import { pause, takePicture } from './burst.ts'
-import { acknowledge, beat, type Command, isOutdated } from './heartbeat.ts'
+import { acknowledge, beat, type Command, type Heartbeat, isOutdated } from './heartbeat.ts'
 import { useLatest } from './latest.ts'
 import { type Kiosk, keepKiosk } from './pairing.ts'
 import type { Queue } from './queue.ts'
@@ -27,11 +27,12 @@ export function useHeartbeat(props: HeartbeatProps): void {
     const tick = async () => {
       const { kiosk, queue, video, isIdle, onReached, onChange, onDisowned } = latest.current
       try {
-        const { direction, pin_allowed: pinAllowed, commands } = await beat(kiosk)
+        const { commands, ...told } = await beat(kiosk)
         onReached(true)
-        if (direction !== kiosk.direction || pinAllowed !== kiosk.pinAllowed) {
-          await keepKiosk({ ...kiosk, direction, pinAllowed })
-          onChange({ ...kiosk, direction, pinAllowed })
+        const self = asTold(told)
+        if (Object.entries(self).some(([key, value]) => kiosk[key as keyof typeof self] !== value)) {
+          await keepKiosk({ ...kiosk, ...self })
+          onChange({ ...kiosk, ...self })
         }
         try {
           await queue.send()
@@ -54,6 +55,12 @@ export function useHeartbeat(props: HeartbeatProps): void {
       removeEventListener('online', tick)
     }
   }, [])
+}
+
+/** What the server says of the kiosk, which somebody may have changed. */
+function asTold(told: Omit<Heartbeat, 'commands'>) {
+  const { direction, pin_allowed: pinAllowed, name, site_name: siteName, time_zone: timeZone } = told
+  return { direction, pinAllowed, name, siteName, timeZone }
 }
 
 async function obeyAll(
