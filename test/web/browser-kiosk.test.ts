@@ -178,7 +178,11 @@ describe('a kiosk', () => {
     const headers = company.owner
     await call('PUT', `${api}/employees/frontal/pin`, { body: { pin: '4711' }, headers })
     await call('PATCH', `${api}/sites/1`, { body: { pin_allowed: true }, headers })
-    const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 2 }], { locale: 'en-GB' })
+    const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 2 }], {
+      locale: 'en-GB',
+      // Which it would be by itself is up to how often they were seen before.
+      changes: { direction: 'IN' },
+    })
     await page.getByRole('button', { name: 'Use employee code and PIN' }).click({ timeout: PATIENCE_MS })
     await page.getByLabel('Employee code', { exact: true }).fill('frontal')
     await page.getByLabel('PIN', { exact: true }).fill('0815')
