@@ -107,7 +107,8 @@ export function ModelsView() {
           ]}
         />
       </Card>
-      <SwitchHistory />
+      {/* Below the table, which pushes it down when it comes. */}
+      {packs.data && <SwitchHistory />}
       {chosen && <BeginSwitch pack={chosen} onClose={() => setChosen(undefined)} />}
     </>
   )
@@ -124,9 +125,17 @@ function StatusCard() {
     queryFn: () => api<Pack[]>('/recognition/models'),
   })
   const { data } = status
-  if (data === undefined)
-    return status.error ? <Failed error={status.error} onRetry={status.refetch} /> : <Loading />
-  const active = packs?.find(({ state }) => state === 'in_use')
+  if (data === undefined && status.error) return <Failed error={status.error} onRetry={status.refetch} />
+  // As high as what comes, so that nothing below it moves.
+  if (data === undefined || packs === undefined)
+    return (
+      <Card>
+        <div className="min-h-62">
+          <Loading />
+        </div>
+      </Card>
+    )
+  const active = packs.find(({ state }) => state === 'in_use')
   const { performance, models_loaded } = data
   const isReady = models_loaded.face_detector && models_loaded.face_recognizer
   return (
