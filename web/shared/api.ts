@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { faultText } from './fault-text.ts'
 
 /** What the server's schema describes, as it looks once it was JSON. */
 export type Json<T> = T extends Date
@@ -42,7 +43,8 @@ export class ApiError extends Error {
   /** What is wrong with a field of a form. */
   field(path: string): string | undefined {
     const fields = this.body.fields as { path: string; message: string }[] | undefined
-    return fields?.find((field) => field.path === path)?.message
+    const message = fields?.find((field) => field.path === path)?.message
+    return message === undefined ? undefined : faultText(message)
   }
 }
 

@@ -8,7 +8,7 @@ import { Field } from '../../shared/field.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { api } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
-import { useFaultText, usePeopleError } from './faults.ts'
+import { usePeopleError } from './faults.ts'
 import type { Employee } from './people.ts'
 import { isAboutField, PersonFields, readValues } from './person-fields.tsx'
 
@@ -20,7 +20,6 @@ export function AddEmployee({
   onClose: () => void
 }) {
   const { t } = useTranslation()
-  const { valueFault } = useFaultText()
   const errorOf = usePeopleError()
   const tell = useToast()
   const queries = useQueryClient()
@@ -46,7 +45,7 @@ export function AddEmployee({
         <Field
           label={t('employeeColumn.employee_id')}
           hint={t('employees.idHint')}
-          error={isTaken ? errorOf(add.error) : idFault && valueFault(idFault)}
+          error={isTaken ? errorOf(add.error) : idFault}
           name="employee_id"
           maxLength={64}
           autoComplete="off"

@@ -11,7 +11,7 @@ import { saveBlob } from '../../shared/save-blob.ts'
 import { Table } from '../../shared/table.tsx'
 import { api } from '../session.ts'
 import { ErrorAlert } from './alert.tsx'
-import { useFaultText } from './faults.ts'
+import { useRowFault } from './faults.ts'
 import { Figures, Working } from './import-parts.tsx'
 
 type Report = Answer<typeof importSchema>
@@ -106,7 +106,7 @@ function Counts({ report }: { report: Report }) {
 
 function Preview({ report }: { report: Report }) {
   const { t } = useTranslation()
-  const { rowFault } = useFaultText()
+  const rowFault = useRowFault()
   const faulty = report.rows.filter(({ action }) => action === 'failed')
   return (
     <section aria-label={t('employees.preview')} className="flex flex-col gap-3">

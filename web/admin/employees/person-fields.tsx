@@ -2,7 +2,6 @@ import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../shared/api.ts'
 import { Field, Select } from '../../shared/field.tsx'
 import { useDepartments, useSites } from './choices.ts'
-import { useFaultText } from './faults.ts'
 import type { Employee } from './people.ts'
 
 const texts = ['name', 'department', 'position', 'email', 'phone'] as const
@@ -13,13 +12,9 @@ const limits = { name: 200, department: 100, position: 100, email: 254, phone: 5
 /** The fields of a person but the id. `error`: what the server said of what was sent. */
 export function PersonFields({ person, error }: { person?: Values; error: unknown }) {
   const { t } = useTranslation()
-  const { valueFault } = useFaultText()
   const departments = useDepartments()
   const sites = useSites()
-  const faultOf = (name: string) => {
-    const fault = error instanceof ApiError ? error.field(name) : undefined
-    return fault && valueFault(fault)
-  }
+  const faultOf = (name: string) => (error instanceof ApiError ? error.field(name) : undefined)
   return (
     <>
       {texts.map((name) => (

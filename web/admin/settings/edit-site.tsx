@@ -3,6 +3,7 @@ import { type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { newSiteSchema } from '../../../src/sites/schema.ts'
 import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultText } from '../../shared/fault-text.ts'
 import { Field } from '../../shared/field.tsx'
 import { FormDialog, typed } from '../../shared/form-dialog.tsx'
 import { TextArea } from '../../shared/text-area.tsx'
@@ -50,7 +51,10 @@ export function EditSite({ site, onClose }: { site?: Site; onClose: () => void }
     message: string
   }[]
   // Networks are numbered: `allowed_networks.1`.
-  const fault = (field: string) => fields.find(({ path }) => path.split(/[.[]/)[0] === field)?.message
+  const fault = (field: string) => {
+    const message = fields.find(({ path }) => path.split(/[.[]/)[0] === field)?.message
+    return message && faultText(message)
+  }
   return (
     <FormDialog
       title={site ? t('settings.editOf', { name: site.name }) : t('settings.addSite')}
