@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
 import { check, foundCompany } from '../support/server-process.ts'
 import { seriousFaults } from './axe.ts'
-import { expectGoodLooks, password, sendSignIn, useOffice } from './office.ts'
+import { expectGoodLooks, layoutShift, password, sendSignIn, useOffice } from './office.ts'
 
 const office = useOffice()
 const { open, signIn } = office
@@ -252,6 +252,11 @@ describe.each([
       await page.goto(office.server.base + path)
       await page.getByRole('heading', { level: 1 }).waitFor()
       await page.waitForLoadState('load')
+      // "Good" by Lighthouse: what one reads or is about to press has not moved away while the page came.
+      expect([path, await layoutShift(page)]).toEqual([
+        path,
+        expect.toSatisfy((shift: number) => shift < 0.1),
+      ])
       await expectGoodLooks(page, `${path.replace(/^\/admin\/?/, '') || 'today'}-${language}`)
     }
     expect(faults).toEqual([])

@@ -87,7 +87,7 @@ export async function sendSignIn(page: Page, base: string): Promise<void> {
 }
 
 /** How far things jumped about by themselves since the page was loaded (Cumulative Layout Shift, without its windows). */
-async function layoutShift(page: Page): Promise<number> {
+export async function layoutShift(page: Page): Promise<number> {
   return (await page.evaluate(`new Promise((done) => {
     let sum = 0
     new PerformanceObserver((list) => {
@@ -103,8 +103,6 @@ async function layoutShift(page: Page): Promise<number> {
  * no serious fault of accessibility.
  */
 export async function expectGoodLooks(page: Page, name: string): Promise<void> {
-  // "Good" by Lighthouse: what one reads or is about to press has not moved away while the page came.
-  expect([name, await layoutShift(page)]).toEqual([name, expect.toSatisfy((shift: number) => shift < 0.1)])
   for (const width of [390, 820, 1440]) {
     await page.setViewportSize({ width, height: 900 })
     await page.screenshot({ path: join(screenshots, `${name}-${width}.png`) })
