@@ -172,7 +172,7 @@ describe('the explanation', () => {
       )
       .waitFor()
     await page
-      .getByText(`Threshold in force, ${thresholds.confidence.toFixed(2)}: one wrong match in 1:10K`)
+      .getByText(`Threshold in force, ${thresholds.confidence.toFixed(2)}: one wrong match in 10K`)
       .waitFor()
     const chart = page.getByRole('img', { name: new RegExp(`longHair: ${figure}, reaches the threshold`) })
     const widthOf = (look: string) =>
