@@ -32,35 +32,30 @@ export async function countAttempt(
   now: Date,
   kinds: readonly Kind[] = ['both', 'address', 'name'],
 ): Promise<{ forgive: () => Promise<void> }> {
-  const addressKey = hashOf(`address ${address}`)
   const name = username?.toLowerCase()
-  const all: [Kind, string][] = [
-    ['address', addressKey],
-    ...(name === undefined
-      ? []
-      : ([
-          ['both', hashOf(`both ${name} ${address}`)],
-          ['name', hashOf(`name ${name}`)],
-        ] as [Kind, string][])),
-  ]
-  const keys = all.filter(([kind]) => kinds.includes(kind))
+  const named = { both: `both ${name} ${address}`, name: `name ${name}` }
+  const texts = { address: `address ${address}`, ...(name !== undefined && named) } as Record<Kind, string>
+  const keys = kinds.filter((kind) => kind in texts).map((kind) => ({ kind, key: hashOf(texts[kind]) }))
+  const addressKey = keys.find(({ kind }) => kind === 'address')?.key
   const before = await db.transaction().execute(async (trx) => {
     // One after the other: all of many at once would find that nobody has failed yet.
     await sql`SELECT pg_advisory_xact_lock(${COUNT_LOCK})`.execute(trx)
-    const last = await trx
-      .selectFrom('login_failures')
-      .select('last_at')
-      .where('key', '=', addressKey)
-      .executeTakeFirst()
+    const last = addressKey
+      ? await trx
+          .selectFrom('login_failures')
+          .select('last_at')
+          .where('key', '=', addressKey)
+          .executeTakeFirst()
+      : undefined
     let wait = 0
-    for (const [kind, key] of keys) wait = Math.max(wait, await waitSeconds(trx, key, limits[kind], now))
+    for (const { kind, key } of keys) wait = Math.max(wait, await waitSeconds(trx, key, limits[kind], now))
     if (wait > 0)
       throw new AppError('too_many_requests', `Too many failed attempts. Try again in ${wait} seconds.`, {
         retry_after_seconds: wait,
       })
     await trx
       .insertInto('login_failures')
-      .values(keys.map(([, key]) => ({ key, failures: 1, last_at: now })))
+      .values(keys.map(({ key }) => ({ key, failures: 1, last_at: now })))
       .onConflict((conflict) =>
         conflict.column('key').doUpdateSet({
           // An hour without a failure is a new beginning.
@@ -74,12 +69,18 @@ export async function countAttempt(
   })
   return {
     forgive: async () => {
-      const ofName = keys.filter(([kind]) => kind !== 'address').map(([, key]) => key)
+      const ofName = keys.filter(({ kind }) => kind !== 'address').map(({ key }) => key)
       if (ofName.length > 0) await db.deleteFrom('login_failures').where('key', 'in', ofName).execute()
+      if (!addressKey) return
       await db
         .updateTable('login_failures')
-        // As it was before: no pause begins with what was right.
-        .set({ failures: sql`greatest(1, failures - 1)`, ...(before && { last_at: before }) })
+        .set({
+          failures: sql`greatest(1, failures - 1)`,
+          // As it was before, unless somebody has failed since: no pause begins with what was right.
+          ...(before && {
+            last_at: sql`CASE WHEN last_at = ${now} THEN ${before}::timestamptz ELSE last_at END`,
+          }),
+        })
         .where('key', '=', addressKey)
         .execute()
     },

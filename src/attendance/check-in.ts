@@ -27,6 +27,7 @@ import {
   lockActivePerson,
   lockKey,
   type NewDecision,
+  type Punch,
   type Remembered,
   remember,
 } from './records.ts'
@@ -375,25 +376,11 @@ async function store(
     const { confidence, templateId } = best
     const punch = { employeeId, type, at, confidence, liveness: pad.state, templateId }
     const { decisionId, punchId } = await insertPunch(trx, record, punch)
-    return {
-      ...base,
-      decision_id: decisionId,
-      ...whoWasRecognised(best, type, punchId, at),
-      code: 'identified',
-      message: type === 'IN' ? 'Checked in' : 'Checked out',
-      duplicate: false,
-    }
+    return { ...base, decision_id: decisionId, ...whoWasRecognised(best), ...punched(type, punchId, at) }
   }
   const decision_id = await insertDecision(trx, record)
   if (decision.outcome === 'duplicate' && last && best)
-    return {
-      ...base,
-      decision_id,
-      ...whoWasRecognised(best, last.type, last.id, last.at),
-      code: 'duplicate',
-      message: `Already checked ${last.type === 'IN' ? 'in' : 'out'} at ${clockTime(last.at, timeZone)}`,
-      duplicate: true,
-    }
+    return { ...base, decision_id, ...whoWasRecognised(best), ...repeated(last, timeZone) }
   return {
     ...base,
     decision_id,
@@ -417,15 +404,29 @@ function nextStep(request: CheckRequest, { decision, found, rules }: Conclusion)
 /** One decade of false matches below the threshold: more pictures may get there. */
 const NEARLY = 0.1
 
-function whoWasRecognised(best: Candidate, type: PunchType, attendanceId: number, at: Date) {
+function whoWasRecognised({ employeeId, name, confidence }: Candidate) {
+  return { recognized: true, employee_id: employeeId, employee_name: name, confidence }
+}
+
+/** What is answered of a new punch, whatever led to it. */
+export function punched(type: PunchType, id: number, at: Date) {
   return {
-    recognized: true,
-    employee_id: best.employeeId,
-    employee_name: best.name,
-    confidence: best.confidence,
+    code: 'identified' as const,
+    message: type === 'IN' ? 'Checked in' : 'Checked out',
     attendance_type: type,
-    attendance_id: attendanceId,
+    attendance_id: id,
     timestamp: at.toISOString(),
+    duplicate: false,
+  }
+}
+
+/** What is answered where there was such a punch a moment ago. */
+export function repeated(last: Punch, timeZone: string) {
+  return {
+    ...punched(last.type, last.id, last.at),
+    code: 'duplicate' as const,
+    message: `Already checked ${last.type === 'IN' ? 'in' : 'out'} at ${clockTime(last.at, timeZone)}`,
+    duplicate: true,
   }
 }
 

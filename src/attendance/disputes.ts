@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import type { Database, DatabaseTransaction } from '../database/tables.ts'
 import type { Gallery } from '../gallery/gallery.ts'
 import type { PhotoStore } from '../gallery/photo-store.ts'
-import { deleteLearned, deleteUnusedPhotos, suspendLearned } from '../gallery/templates.ts'
+import { suspendLearned, unlearn } from '../gallery/templates.ts'
 import { note } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
 import { invalidField } from '../shared/http.ts'
@@ -255,12 +255,9 @@ async function undo(
   const inside: ManualDeps = { ...deps, change: (work) => work(trx) }
   const why = notes ?? 'It was somebody else, as was said at the kiosk'
   const standing = await standingRow(trx, punchId, voucher.view)
-  // Before the correction, which does the same and does not tell of what.
-  const deleted = await deleteLearned(trx, punchId)
-  const files = await deleteUnusedPhotos(trx, named)
-  const correction = standing.is_void
-    ? standing
-    : (await correctPunch(inside, standing.id, { void: true, notes: why }, voucher)).punch
+  const { punch: correction, unlearned } = standing.is_void
+    ? { punch: standing, unlearned: await unlearn(trx, punchId, named) }
+    : await correctPunch(inside, standing.id, { void: true, notes: why }, voucher)
   const entered = actual === undefined ? undefined : await enterFor(actual)
   const other = actual ?? (await secondCandidate(trx, punchId, named))
   if (other !== undefined) await widenMargin(trx, [named, other], punchId, deps.clock.now())
@@ -268,9 +265,9 @@ async function undo(
     state: 'confirmed',
     correction_id: correction.id,
     entered_id: entered ?? null,
-    deleted_face_templates: deleted,
+    deleted_face_templates: unlearned.templates,
     look_alike: other ?? null,
-    files,
+    files: unlearned.files,
   }
 
   async function enterFor(employee_id: string): Promise<number | undefined> {

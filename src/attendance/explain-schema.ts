@@ -4,9 +4,9 @@ import { employeeId } from '../employees/schema.ts'
 import { livenessSchema } from '../gallery/schema.ts'
 import { rowNumber } from '../shared/http.ts'
 import { pageQuery } from '../shared/paging.ts'
-import { disputeState } from './schema.ts'
+import { decisionKind, disputeState } from './schema.ts'
 
-const kind = z.enum(['face', 'manual', 'correction', 'import', 'pin']).describe('What led to the decision')
+const kind = decisionKind.describe('What led to the decision')
 // biome-ignore format: one a line would be long
 const outcome = z.enum([
   'identified', 'duplicate', 'not_identified', 'ambiguous', 'attack', 'undecided', 'no_face', 'several_faces',

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { DatabaseTransaction } from '../database/tables.ts'
-import { deleteLearned, deleteUnusedPhotos } from '../gallery/templates.ts'
+import { type Unlearned, unlearn } from '../gallery/templates.ts'
 import { type Change, note } from '../ledger/ledger.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
@@ -66,7 +66,7 @@ export async function enterPunch(
 
 /**
  * Puts a new row in the place of a punch, or takes it away, and with it the templates that were learned from it; the old row
- * stays as it is. Resolves to the new row, and to the files of photos to be removed now. Rejects with `punch_not_found`,
+ * stays as it is. Resolves to the new row, and to what was unlearned. Rejects with `punch_not_found`,
  * `already_corrected` where another row has its place already, `duplicate_punch` where the person has such a punch at
  * that time besides it, or `invalid_request`.
  */
@@ -75,7 +75,7 @@ export async function correctPunch(
   id: number,
   correction: z.infer<typeof correctionSchema>,
   { enteredBy, view }: Voucher,
-): Promise<{ punch: PunchRow; files: string[] }> {
+): Promise<{ punch: PunchRow; unlearned: Unlearned }> {
   const now = clock.now()
   const { notes } = correction
   if (correction.timestamp) refuseFuture(correction.timestamp, now)
@@ -98,14 +98,13 @@ export async function correctPunch(
       attendance_type === old.attendance_type &&
       is_void === old.is_void
     if (same) throw new AppError('invalid_request', 'The punch is already as it is asked to be.')
-    const files: string[] = []
-    if (is_void) {
-      await deleteLearned(trx, await originOf(trx, id))
-      files.push(...(await deleteUnusedPhotos(trx, old.employee_id)))
-    } else {
+    if (!is_void) {
       const corrected = { employee_id: old.employee_id, attendance_type, timestamp }
       await refuseDuplicate(trx, corrected, view, duplicateWindowMs, id)
     }
+    const unlearned = is_void
+      ? await unlearn(trx, await originOf(trx, id), old.employee_id)
+      : { templates: 0, files: [] }
     const punch = await writePunch(trx, {
       decision: {
         kind: 'correction',
@@ -134,7 +133,7 @@ export async function correctPunch(
       },
       view,
     })
-    return { punch, files }
+    return { punch, unlearned }
   })
 }
 

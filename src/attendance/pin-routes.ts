@@ -51,7 +51,10 @@ export function pinRoutes(app: App, deps: CheckInDeps & { ledger: Ledger }): voi
         response: { 200: pinStateSchema, ...problems },
       },
     },
-    async (request) => state(request, request.params.employee_id),
+    async (request) => {
+      await requireSeen(request, request.params.employee_id)
+      return state(request.params.employee_id)
+    },
   )
 
   app.put(
@@ -70,7 +73,7 @@ export function pinRoutes(app: App, deps: CheckInDeps & { ledger: Ledger }): voi
       const { employee_id } = request.params
       await requireSeen(request, employee_id)
       await setPin(ledger.by(authorOf(request)), employee_id, request.body.pin, clock.now())
-      return state(request, employee_id)
+      return state(employee_id)
     },
   )
 
@@ -89,12 +92,11 @@ export function pinRoutes(app: App, deps: CheckInDeps & { ledger: Ledger }): voi
       const { employee_id } = request.params
       await requireSeen(request, employee_id)
       await removePin(ledger.by(authorOf(request)), employee_id)
-      return state(request, employee_id)
+      return state(employee_id)
     },
   )
 
-  async function state(request: FastifyRequest, employee_id: string) {
-    await requireSeen(request, employee_id)
+  async function state(employee_id: string) {
     return { employee_id, set_at: await pinSetAt(db, employee_id) }
   }
 

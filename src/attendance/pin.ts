@@ -1,9 +1,10 @@
+import type { Insertable } from 'kysely'
 import { hashPassword, verifyPassword } from '../access/passwords.ts'
 import { countAttempt } from '../access/throttle.ts'
-import type { Database, DatabaseTransaction } from '../database/tables.ts'
+import type { Database, DatabaseTransaction, DecisionsTable } from '../database/tables.ts'
 import type { Change } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
-import { admit, type CheckInDeps } from './check-in.ts'
+import { admit, type CheckInDeps, punched, repeated } from './check-in.ts'
 import { type PunchType, punch } from './decide.ts'
 import { lastPunch, lockActivePerson } from './records.ts'
 import type { Checked } from './schema.ts'
@@ -45,23 +46,24 @@ export async function checkPin(
     const timeZone = kiosk.timeZone ?? deps.timeZone
     const person = await lockActivePerson(trx, employeeId)
     const isRight = matches && (await hashOf(trx, employeeId)) === stored
-    const decisionRow = { created_at: now, device_id: deviceId, kind: 'pin' as const }
     const base = { success: true as const, liveness: 'unavailable' as const }
-    if (!person || !isRight) {
-      const rule = 'employee code and PIN do not belong together'
-      const { id } = await trx
+    const record = (
+      decision: Pick<Insertable<DecisionsTable>, 'outcome' | 'employee_id' | 'duplicate_of'>,
+      rule: string,
+    ) =>
+      trx
         .insertInto('decisions')
         .values({
-          ...decisionRow,
-          outcome: 'wrong_pin',
-          employee_id: person ? employeeId : null,
+          ...{ created_at: now, device_id: deviceId, kind: 'pin' as const, ...decision },
           record: JSON.stringify({ rule, requested }),
         })
-        .returning('id')
+        .returning('id as decision_id')
         .executeTakeFirstOrThrow()
-      const code = 'wrong_pin' as const
+    if (!person || !isRight) {
+      const about = { outcome: 'wrong_pin' as const, employee_id: person ? employeeId : null }
+      const refused = await record(about, 'employee code and PIN do not belong together')
       const message = 'The employee code or the PIN is wrong'
-      return { ...base, recognized: false, code, message, duplicate: false, decision_id: id }
+      return { ...base, ...refused, recognized: false, code: 'wrong_pin', message, duplicate: false }
     }
     const last = await lastPunch(trx, employeeId, requested, now, timeZone, deps.duplicateWindowMs)
     const decision = punch(
@@ -69,35 +71,18 @@ export async function checkPin(
       { employeeId, why: 'employee code and PIN' },
       deps,
     )
-    const { id: decision_id } = await trx
-      .insertInto('decisions')
-      .values({
-        ...decisionRow,
+    const recorded = await record(
+      {
         outcome: decision.outcome,
         employee_id: employeeId,
         duplicate_of: decision.outcome === 'duplicate' ? decision.punchId : null,
-        record: JSON.stringify({ rule: decision.rule, requested }),
-      })
-      .returning('id')
-      .executeTakeFirstOrThrow()
-    const who = {
-      ...base,
-      recognized: true,
-      employee_id: employeeId,
-      employee_name: person.name,
-      decision_id,
-    }
+      },
+      decision.rule,
+    )
+    const who = { recognized: true, employee_id: employeeId, employee_name: person.name }
     if (decision.outcome === 'duplicate')
-      return {
-        ...who,
-        code: 'duplicate',
-        message: `Already checked ${last!.type === 'IN' ? 'in' : 'out'}`,
-        attendance_type: last!.type,
-        attendance_id: last!.id,
-        timestamp: last!.at.toISOString(),
-        duplicate: true,
-      }
-    const { id: attendance_id } = await trx
+      return { ...base, ...recorded, ...who, ...repeated(last!, timeZone) }
+    const { id } = await trx
       .insertInto('attendance')
       .values({
         employee_id: employeeId,
@@ -107,19 +92,11 @@ export async function checkPin(
         // No face speaks for it.
         confidence_score: 0,
         liveness: 'unavailable',
-        decision_id,
+        ...recorded,
       })
       .returning('id')
       .executeTakeFirstOrThrow()
-    return {
-      ...who,
-      code: 'identified',
-      message: decision.type === 'IN' ? 'Checked in' : 'Checked out',
-      attendance_type: decision.type,
-      attendance_id,
-      timestamp: now.toISOString(),
-      duplicate: false,
-    }
+    return { ...base, ...recorded, ...who, ...punched(decision.type, id, now) }
   })
 }
 

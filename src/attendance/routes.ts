@@ -329,7 +329,7 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
     },
     async (request, reply) => {
       const changes = changing(request)
-      const { punch, files } = await correctPunch(
+      const { punch, unlearned } = await correctPunch(
         changes,
         request.params.id,
         request.body,
@@ -337,7 +337,7 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
       )
       // What was learned from a punch that is taken away is gone.
       if (punch.is_void) await deps.gallery.refresh(punch.employee_id)
-      await deps.photos.remove(files)
+      await deps.photos.remove(unlearned.files)
       return reply.code(201).send(punch)
     },
   )

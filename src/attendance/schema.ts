@@ -276,7 +276,8 @@ export const batchSchema = z.array(
 
 export type BatchEntry = z.infer<typeof batchSchema>[number]
 
-const punchKind = z.enum(['face', 'manual', 'correction', 'import', 'pin']).describe('What led to the punch')
+export const decisionKind = z.enum(['face', 'manual', 'correction', 'import', 'pin'])
+const punchKind = decisionKind.describe('What led to the punch')
 
 export const punchSchema = z
   .object({

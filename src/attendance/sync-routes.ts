@@ -7,6 +7,7 @@ import { setPageHeaders } from '../shared/paging.ts'
 import type { Box } from '../vault/box.ts'
 import type { CheckInDeps } from './check-in.ts'
 import { listPending, readPendingPicture, resolvePending } from './pending.ts'
+import { addressOf } from './routes.ts'
 import { syncEvent } from './sync.ts'
 import * as schema from './sync-schema.ts'
 
@@ -41,9 +42,8 @@ export function syncRoutes(app: App, deps: SyncRoutesDeps): void {
     },
     async (request) => {
       const { event, signature, payload } = request.body
-      const { caller, ip } = request
-      const address = caller.kind === 'kiosk' ? ip : undefined
-      const sent = { text: event, signature, payload: payload.buffer, address }
+      const { caller } = request
+      const sent = { text: event, signature, payload: payload.buffer, address: addressOf(request) }
       const own = caller.kind === 'kiosk' ? caller.deviceId : undefined
       return syncEvent({ ...deps, change: ledger.by(authorOf(request)) }, sent, own)
     },

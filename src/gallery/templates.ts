@@ -362,7 +362,7 @@ export async function suspendLearned(
 }
 
 /** Deletes the templates that were learned from a punch, in all packs. Returns how many. */
-export async function deleteLearned(trx: DatabaseTransaction, punchId: number): Promise<number> {
+async function deleteLearned(trx: DatabaseTransaction, punchId: number): Promise<number> {
   const { numDeletedRows } = await trx
     .deleteFrom('face_templates')
     .where('learned_from', '=', punchId)
@@ -391,6 +391,22 @@ export async function deleteUnusedPhotos(trx: DatabaseTransaction, employeeId: s
     .returning('file_path')
     .execute()
   return rows.map(({ file_path }) => file_path)
+}
+
+/** What a punch taught, undone: how many templates were deleted, and the files of photos to be removed after the commit. */
+export interface Unlearned {
+  templates: number
+  files: string[]
+}
+
+/** Deletes what was learned from a punch of this person, with the photos that were kept for it. */
+export async function unlearn(
+  trx: DatabaseTransaction,
+  punchId: number,
+  employeeId: string,
+): Promise<Unlearned> {
+  const templates = await deleteLearned(trx, punchId)
+  return { templates, files: await deleteUnusedPhotos(trx, employeeId) }
 }
 
 /** The id of a person's administrator template, if there is one. */

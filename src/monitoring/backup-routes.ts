@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { authorOf } from '../access/caller.ts'
 import { type Author, type Ledger, note } from '../ledger/ledger.ts'
-import type { Config } from '../shared/config.ts'
+import { backupFolder, type Config } from '../shared/config.ts'
 import { AppError } from '../shared/errors.ts'
 import { namesIn } from '../shared/files.ts'
 import { type App, problems } from '../shared/http.ts'
@@ -24,7 +24,7 @@ const tags = ['Backups']
  * alone; its keys are a file of their own, wrapped under the master key, which is in neither.
  */
 export function backupRoutes(app: App, { config, ledger, backUp }: BackupDeps): void {
-  const folder = resolve(config.BACKUP_DIR ?? join(config.DATA_DIR, 'backups'))
+  const folder = resolve(backupFolder(config))
   let making: Promise<string> | undefined
 
   app.get(
@@ -61,8 +61,8 @@ export function backupRoutes(app: App, { config, ledger, backUp }: BackupDeps): 
     async (request, reply) => {
       if (!backUp)
         throw new AppError('backups_off', 'This server makes no backups. Use "rollcall backup" instead.')
-      // It may take longer than a silent connection is kept.
-      request.raw.socket?.setTimeout?.(0)
+      // It may take longer than a silent connection is left open: who listens keeps it from being cut off.
+      reply.raw.on('timeout', () => {})
       making ??= backUp(authorOf(request)).finally(() => {
         making = undefined
       })

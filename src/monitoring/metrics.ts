@@ -9,7 +9,7 @@ import type { FaceEngine } from '../face/engine.ts'
 import type { Stage } from '../face/pipeline.ts'
 import type { Gallery } from '../gallery/gallery.ts'
 import type { Clock } from '../shared/clock.ts'
-import type { Config } from '../shared/config.ts'
+import { backupFolder, type Config } from '../shared/config.ts'
 import { type App, problems } from '../shared/http.ts'
 import type { WorkQueue } from '../shared/work-queue.ts'
 import type { HealthState } from './probe.ts'
@@ -171,7 +171,7 @@ function gaugeParts(registers: Registry[], deps: MetricsDeps): void {
 }
 
 async function backupAgeSeconds({ config, clock }: MetricsDeps): Promise<number> {
-  const folder = config.BACKUP_DIR ?? join(config.DATA_DIR, 'backups')
+  const folder = backupFolder(config)
   const names = await readdir(folder).catch(() => [])
   const times = names
     .filter((name) => name.endsWith('.zip'))

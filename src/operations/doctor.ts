@@ -19,7 +19,7 @@ import { locate } from '../face/packs/locate.ts'
 import { measuredOf } from '../face/packs/measured.ts'
 import { activePack } from '../gallery/active-pack.ts'
 import { headFile } from '../ledger/heads.ts'
-import type { Config } from '../shared/config.ts'
+import { backupFolder, type Config } from '../shared/config.ts'
 import { namesIn } from '../shared/files.ts'
 import { loadTls, type Tls } from '../shared/tls.ts'
 import { parseMasterKey } from '../vault/master-key.ts'
@@ -464,7 +464,7 @@ async function ledger(config: Config, db: Database): Promise<Result> {
 }
 
 async function backup(config: Config, now: Date): Promise<Result> {
-  const folder = config.BACKUP_DIR ?? join(config.DATA_DIR, 'backups')
+  const folder = backupFolder(config)
   const times = await Promise.all(
     (await namesIn(folder))
       .filter((name) => name.endsWith('.zip'))

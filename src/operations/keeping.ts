@@ -9,7 +9,7 @@ import { openKeys } from '../keys.ts'
 import { type Author, cliAuthor, note, serverAuthor } from '../ledger/ledger.ts'
 import type { Beside, Operations } from '../main.ts'
 import type { Clock } from '../shared/clock.ts'
-import type { Config } from '../shared/config.ts'
+import { backupFolder, type Config } from '../shared/config.ts'
 import { makeWithParents, namesIn, syncFolder } from '../shared/files.ts'
 import { createLogger, type Logger } from '../shared/log.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -29,7 +29,7 @@ import { scratchOf } from './restore.ts'
 type Say = (line: string) => void
 
 /** Where backups go that are given no name. */
-const folderOf = (config: Config) => resolve(config.BACKUP_DIR ?? join(config.DATA_DIR, 'backups'))
+const folderOf = (config: Config) => resolve(backupFolder(config))
 
 /**
  * Makes a backup as `rollcall backup` does and resolves to its file. With the embedded database, which serves one

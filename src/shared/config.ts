@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
 import { isNetwork, timeZone } from './places.ts'
@@ -237,3 +238,7 @@ function readEnvFile(path: string): Record<string, string | undefined> {
     throw new Error(`The settings in ${path} cannot be read. It must be a readable file.`, { cause: error })
   }
 }
+
+/** Where backups lie, unless a command names another place. */
+export const backupFolder = ({ BACKUP_DIR, DATA_DIR }: Pick<Config, 'BACKUP_DIR' | 'DATA_DIR'>): string =>
+  BACKUP_DIR ?? join(DATA_DIR, 'backups')
