@@ -48,6 +48,10 @@ export class ApiError extends Error {
   }
 }
 
+/** What is wrong with a field of what was sent; undefined where the error says nothing of it. */
+export const faultOf = (error: unknown, field: string): string | undefined =>
+  error instanceof ApiError ? error.field(field) : undefined
+
 /** Sends a request to `/api/v1` + path. Rejects with an ApiError for every answer that is not a success. */
 export async function send(path: string, call: Call = {}): Promise<Response> {
   const { method = 'GET', body, query = {}, headers = {}, signal } = call

@@ -4,24 +4,26 @@ interface TabsProps {
   /** What the tabs are of, for those who do not see them. */
   label: string
   /** The first one is shown where the address names none. */
-  tabs: { id: string; title: string }[]
+  tabs: { id: string; label: string }[]
   chosen: string
+  /** What the address calls it. */
+  parameter: 'tab' | 'view'
 }
 
-/** The views of a page, each with its own address: `?view=…`. */
-export function Tabs({ label, tabs, chosen }: TabsProps) {
+/** The parts of a page, each with an address of its own. */
+export function Tabs({ label, tabs, chosen, parameter }: TabsProps) {
   return (
     <nav aria-label={label} className="flex flex-wrap gap-1 border-line border-b">
-      {tabs.map(({ id, title }, index) => (
+      {tabs.map((tab, index) => (
         <Link
-          key={id}
+          key={tab.id}
           to="."
-          search={(index === 0 ? {} : { view: id }) as never}
-          aria-current={id === chosen ? 'page' : undefined}
+          search={(index === 0 ? {} : { [parameter]: tab.id }) as never}
+          aria-current={tab.id === chosen ? 'page' : undefined}
           activeOptions={{ exact: true, includeSearch: true }}
-          className={`-mb-px border-b-2 px-3 py-2 font-medium ${id === chosen ? 'border-accent text-accent' : 'border-transparent text-muted hover:text-ink'}`}
+          className={`-mb-px border-b-2 px-3 py-2 font-medium ${tab.id === chosen ? 'border-accent text-accent' : 'border-transparent text-muted hover:text-ink'}`}
         >
-          {title}
+          {tab.label}
         </Link>
       ))}
     </nav>

@@ -1,16 +1,17 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 
 type State = Record<string, string>
+type Changes = Record<string, string | number | undefined>
 
 /**
  * What the page shows, kept in its address: so it can be bookmarked and sent, and Back works. Everything is a text; what
  * is undefined or empty is taken out of the address.
  */
-export function useUrlState(): [State, (changes: Record<string, string | undefined>, how?: How) => void] {
+export function useUrlState(): [State, (changes: Changes, how?: How) => void] {
   const search = useSearch({ strict: false }) as Record<string, unknown>
   const navigate = useNavigate()
   const state = Object.fromEntries(Object.entries(search).map(([name, value]) => [name, String(value)]))
-  const change = (changes: Record<string, string | undefined>, { replace = false }: How = {}) => {
+  const change = (changes: Changes, { replace = false, resetScroll = false }: How = {}) => {
     const next = (before: Record<string, unknown>) => {
       const all = Object.entries({ ...before, ...changes })
       return Object.fromEntries(
@@ -19,7 +20,7 @@ export function useUrlState(): [State, (changes: Record<string, string | undefin
           .map(([name, value]) => [name, bare(value)]),
       )
     }
-    navigate({ to: '.', search: next, replace, resetScroll: false } as Parameters<typeof navigate>[0])
+    navigate({ to: '.', search: next, replace, resetScroll } as Parameters<typeof navigate>[0])
   }
   return [state, change]
 }
@@ -31,4 +32,6 @@ const bare = (value: unknown) =>
 interface How {
   /** Back does not come here again: for each letter that is typed, say. */
   replace?: boolean
+  /** What is shown then begins at the top. */
+  resetScroll?: boolean
 }

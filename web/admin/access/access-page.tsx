@@ -1,5 +1,6 @@
 import { useTranslation } from 'react-i18next'
-import { Tabs, useTab } from '../filters.tsx'
+import { Tabs } from '../../shared/tabs.tsx'
+import { useTab } from '../filters.tsx'
 import { Page } from '../page.tsx'
 import { Keys } from './keys.tsx'
 import { Users } from './users.tsx'
@@ -12,6 +13,8 @@ export function AccessPage() {
     <Page title={t('access.title')}>
       <Tabs
         label={t('access.title')}
+        chosen={tab}
+        parameter="tab"
         tabs={[
           { id: 'users', label: t('access.users') },
           { id: 'keys', label: t('access.keys') },

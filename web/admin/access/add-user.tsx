@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import type { invitedSchema, newUserSchema } from '../../../src/access/schema.ts'
-import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
+import { type Answer, faultOf, type Sent } from '../../shared/api.ts'
 import { Field } from '../../shared/field.tsx'
 import { FormDialog, typed } from '../../shared/form-dialog.tsx'
 import { api } from '../session.ts'
@@ -25,7 +25,7 @@ export function AddUser({
       onAdded(link.path, user.name)
     },
   })
-  const fault = (field: string) => (add.error instanceof ApiError ? add.error.field(field) : undefined)
+  const fault = (field: string) => faultOf(add.error, field)
   return (
     <FormDialog
       title={t('access.addUser')}

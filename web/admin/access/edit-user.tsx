@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import type { userChangesSchema } from '../../../src/access/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultOf, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Field } from '../../shared/field.tsx'
 import { FormDialog, typed } from '../../shared/form-dialog.tsx'
@@ -40,7 +40,7 @@ export function EditUser({ user, onAct, onClose }: EditUserProps) {
     const isSame = role === user.role && `${departments ?? ''}` === `${user.departments ?? ''}`
     save.mutate({ name: typed(form, 'name'), ...(!isSame && { role, departments }) })
   }
-  const fault = (field: string) => (save.error instanceof ApiError ? save.error.field(field) : undefined)
+  const fault = (field: string) => faultOf(save.error, field)
   return (
     <FormDialog
       title={t('access.changeOf', { name: user.name })}

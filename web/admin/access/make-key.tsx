@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { newKeyAnswer, newKeySchema } from '../../../src/access/schema.ts'
-import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
+import { type Answer, faultOf, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
 import { Field, Select } from '../../shared/field.tsx'
@@ -57,7 +57,7 @@ export function MakeKey({ onClose }: { onClose: () => void }) {
       <Field
         label={t('access.name')}
         hint={t('access.keyNameHint')}
-        error={make.error instanceof ApiError ? make.error.field('name') : undefined}
+        error={faultOf(make.error, 'name')}
         name="name"
         maxLength={200}
         autoComplete="off"

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { passwordChangeSchema } from '../../../src/access/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultOf, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Field } from '../../shared/field.tsx'
 import { Refusal } from '../../shared/refusal.tsx'
@@ -33,7 +33,7 @@ export function PasswordCard() {
     const body = { current_password: String(data.get('current')), new_password: String(data.get('new')) }
     change.mutate(body, { onSuccess: () => form.reset() })
   }
-  const fault = change.error instanceof ApiError ? change.error.field('new_password') : undefined
+  const fault = faultOf(change.error, 'new_password')
   return (
     <Card title={t('account.password')}>
       <form onSubmit={submit} className="flex flex-col gap-4 p-4">

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { totpSchema } from '../../../src/access/schema.ts'
-import { type Answer, ApiError } from '../../shared/api.ts'
+import { type Answer, faultOf } from '../../shared/api.ts'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Field } from '../../shared/field.tsx'
@@ -95,7 +95,7 @@ function ShowCode({ totp, onClose }: { totp: Totp; onClose: () => void }) {
       onClose()
     },
   })
-  const isWrong = confirm.error instanceof ApiError && confirm.error.field('code') !== undefined
+  const isWrong = faultOf(confirm.error, 'code') !== undefined
   return (
     <FormDialog
       title={t('account.setUp')}

@@ -40,7 +40,8 @@ export function AttendancePage() {
       <Tabs
         label={t('attendance.title')}
         chosen={view}
-        tabs={views.map((id) => ({ id, title: t(`attendance.views.${id}`) }))}
+        parameter="view"
+        tabs={views.map((id) => ({ id, label: t(`attendance.views.${id}`) }))}
       />
       {view === 'punches' && <PunchesView />}
       {view === 'decisions' && <DecisionsView />}

@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { ApiError } from '../../shared/api.ts'
+import { faultOf } from '../../shared/api.ts'
 import { Field, Select } from '../../shared/field.tsx'
 import { FormDialog } from '../../shared/form-dialog.tsx'
 import { dateTime } from '../../shared/i18n.ts'
@@ -10,6 +10,7 @@ import { PersonField } from '../person-field.tsx'
 import { api } from '../session.ts'
 import { momentOf, useZone, wallTime } from '../site-time.ts'
 import { Direction, type Punch } from './marks.tsx'
+import { DirectionField, ReasonField } from './punch-fields.tsx'
 
 const ways = ['change', 'person', 'void'] as const
 type Way = (typeof ways)[number]
@@ -30,8 +31,7 @@ export function CorrectDialog({ punch, onClose }: { punch: Punch; onClose: () =>
       onClose()
     },
   })
-  const fault = (field: string) =>
-    correct.error instanceof ApiError ? correct.error.field(field) : undefined
+  const fault = (field: string) => faultOf(correct.error, field)
   return (
     <FormDialog
       title={t('attendance.correct.title', { name: punch.employee_name })}
@@ -68,14 +68,7 @@ export function CorrectDialog({ punch, onClose }: { punch: Punch; onClose: () =>
             defaultValue={before}
             required
           />
-          <Select
-            label={t('attendance.direction')}
-            name="attendance_type"
-            defaultValue={punch.attendance_type}
-          >
-            <option value="IN">{t('direction.IN')}</option>
-            <option value="OUT">{t('direction.OUT')}</option>
-          </Select>
+          <DirectionField defaultValue={punch.attendance_type} />
         </div>
       )}
       {way === 'person' && (
@@ -86,13 +79,7 @@ export function CorrectDialog({ punch, onClose }: { punch: Punch; onClose: () =>
           required
         />
       )}
-      <Field
-        label={t('attendance.reason')}
-        hint={t('attendance.reasonHint')}
-        name="notes"
-        maxLength={500}
-        required
-      />
+      <ReasonField />
     </FormDialog>
   )
 }

@@ -3,7 +3,7 @@ import { useTranslation } from 'react-i18next'
 import type { decisionSchema } from '../../../src/attendance/explain-schema.ts'
 import type { Answer } from '../../shared/api.ts'
 import { Select } from '../../shared/field.tsx'
-import { dateTime, number } from '../../shared/i18n.ts'
+import { number } from '../../shared/i18n.ts'
 import { Pager, Table } from '../../shared/table.tsx'
 import { useUrlState } from '../../shared/url-state.ts'
 import { Card } from '../page.tsx'
@@ -12,6 +12,7 @@ import { momentsOf, useZone } from '../site-time.ts'
 import { DayFilter, DeviceFilter } from './filters.tsx'
 import { confidenceFigure, LivenessBadge } from './marks.tsx'
 import { OutcomeBadge, outcomes } from './outcome.tsx'
+import { When } from './when.tsx'
 import { WhyLink } from './why-link.tsx'
 
 type Decision = Answer<typeof decisionSchema>
@@ -61,14 +62,7 @@ export function DecisionsView() {
             {
               id: 'time',
               header: t('attendance.time'),
-              cell: ({ made_at, device_id }) => (
-                <div>
-                  <time dateTime={made_at} className="whitespace-nowrap tabular-nums">
-                    {dateTime(made_at, zone)}
-                  </time>
-                  <p className="text-muted text-sm">{device_id ?? t('attendance.noDevice')}</p>
-                </div>
-              ),
+              cell: ({ made_at, device_id }) => <When at={made_at} deviceId={device_id} />,
             },
             {
               id: 'outcome',

@@ -1,14 +1,15 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import type { manualSchema } from '../../../src/attendance/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
-import { Field, Select } from '../../shared/field.tsx'
+import { faultOf, type Sent } from '../../shared/api.ts'
+import { Field } from '../../shared/field.tsx'
 import { FormDialog } from '../../shared/form-dialog.tsx'
 import { useToast } from '../../shared/toast.tsx'
 import { PersonField } from '../person-field.tsx'
 import { api } from '../session.ts'
 import { momentOf, useZone, wallTime } from '../site-time.ts'
 import type { Punch } from './marks.tsx'
+import { DirectionField, ReasonField } from './punch-fields.tsx'
 
 /** Enters a punch that no kiosk saw. */
 export function ManualDialog({ onClose }: { onClose: () => void }) {
@@ -33,7 +34,7 @@ export function ManualDialog({ onClose }: { onClose: () => void }) {
       notes: String(form.get('notes')),
     })
   }
-  const fault = (field: string) => (enter.error instanceof ApiError ? enter.error.field(field) : undefined)
+  const fault = (field: string) => faultOf(enter.error, field)
   return (
     <FormDialog
       title={t('attendance.manual.open')}
@@ -53,18 +54,9 @@ export function ManualDialog({ onClose }: { onClose: () => void }) {
           defaultValue={wallTime(new Date(), zone)}
           required
         />
-        <Select label={t('attendance.direction')} name="attendance_type">
-          <option value="IN">{t('direction.IN')}</option>
-          <option value="OUT">{t('direction.OUT')}</option>
-        </Select>
+        <DirectionField />
       </div>
-      <Field
-        label={t('attendance.reason')}
-        hint={t('attendance.reasonHint')}
-        name="notes"
-        maxLength={500}
-        required
-      />
+      <ReasonField />
     </FormDialog>
   )
 }

@@ -1,7 +1,5 @@
-import { useQuery } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
-import { useObjectUrl } from '../../shared/object-url.ts'
-import { request } from '../session.ts'
+import { usePicture } from '../picture.ts'
 
 interface Box {
   x: number
@@ -21,13 +19,7 @@ interface DecisionPictureProps {
 /** The picture that was decided on, with a frame around the face; nothing where it is not kept any more. */
 export function DecisionPicture({ path, box, size }: DecisionPictureProps) {
   const { t } = useTranslation()
-  const picture = useQuery({
-    queryKey: ['decision-picture', path],
-    queryFn: async () => (await request(path)).blob(),
-    staleTime: Number.POSITIVE_INFINITY,
-    retry: false,
-  })
-  const url = useObjectUrl(picture.data)
+  const { url } = usePicture(path)
   if (!url) return null
   return (
     <div className="relative inline-block self-start overflow-hidden rounded-xl">

@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
-import { dateTime, number } from '../../shared/i18n.ts'
+import { number } from '../../shared/i18n.ts'
 import { Pager, Table } from '../../shared/table.tsx'
 import { useUrlState } from '../../shared/url-state.ts'
 import { Card } from '../page.tsx'
@@ -14,6 +14,7 @@ import { CorrectDialog } from './correct-dialog.tsx'
 import { ExportButtons } from './export-buttons.tsx'
 import { filterOf, PunchFilters } from './filters.tsx'
 import { Confidence, Direction, LivenessBadge, type Punch, PunchMarks } from './marks.tsx'
+import { When } from './when.tsx'
 import { WhyLink } from './why-link.tsx'
 
 const PAGE = 50
@@ -63,15 +64,7 @@ export function PunchesView() {
               id: 'time',
               header: t('attendance.time'),
               cell: ({ timestamp, device_id, superseded_by }) => (
-                <div>
-                  <time
-                    dateTime={timestamp}
-                    className={`whitespace-nowrap tabular-nums ${superseded_by ? 'line-through' : ''}`}
-                  >
-                    {dateTime(timestamp, zone)}
-                  </time>
-                  <p className="text-muted text-sm">{device_id ?? t('attendance.noDevice')}</p>
-                </div>
+                <When at={timestamp} deviceId={device_id} isOld={superseded_by !== null} />
               ),
             },
             {

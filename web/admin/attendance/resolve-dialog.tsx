@@ -2,8 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { resolutionSchema, resolvedSchema } from '../../../src/attendance/schema.ts'
-import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
-import { Field } from '../../shared/field.tsx'
+import { type Answer, faultOf, type Sent } from '../../shared/api.ts'
 import { FormDialog } from '../../shared/form-dialog.tsx'
 import { dateTime } from '../../shared/i18n.ts'
 import { useToast } from '../../shared/toast.tsx'
@@ -12,6 +11,7 @@ import { api, useMe } from '../session.ts'
 import { useZone } from '../site-time.ts'
 import type { Dispute } from './disputes-view.tsx'
 import { DecisionPicture } from './picture.tsx'
+import { ReasonField } from './punch-fields.tsx'
 
 const verdicts = ['confirmed', 'rejected'] as const
 
@@ -42,7 +42,7 @@ export function ResolveDialog({ dispute, onClose }: { dispute: Dispute; onClose:
     const employee_id = String(form.get('employee_id') ?? '').trim()
     resolve.mutate({ confirmed: verdict === 'confirmed', notes, ...(employee_id && { employee_id }) })
   }
-  const fault = resolve.error instanceof ApiError ? resolve.error.field('employee_id') : undefined
+  const fault = faultOf(resolve.error, 'employee_id')
   return (
     <FormDialog
       title={t('attendance.disputes.title', { name })}
@@ -78,13 +78,7 @@ export function ResolveDialog({ dispute, onClose }: { dispute: Dispute; onClose:
       {verdict === 'confirmed' && (
         <PersonField label={t('attendance.disputes.who')} name="employee_id" error={fault} />
       )}
-      <Field
-        label={t('attendance.reason')}
-        hint={t('attendance.reasonHint')}
-        name="notes"
-        maxLength={500}
-        required
-      />
+      <ReasonField />
     </FormDialog>
   )
 }

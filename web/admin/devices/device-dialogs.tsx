@@ -7,7 +7,7 @@ import type {
   keyAnswer,
   newDeviceSchema,
 } from '../../../src/devices/schema.ts'
-import { type Answer, ApiError, type Sent } from '../../shared/api.ts'
+import { type Answer, faultOf, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Confirm, Dialog } from '../../shared/dialog.tsx'
 import { Field, Select } from '../../shared/field.tsx'
@@ -44,7 +44,7 @@ export function AddKiosk({ onAdded, onClose }: { onAdded: (device: Device) => vo
       ...(site > 0 && { site_id: site }),
     })
   }
-  const fault = add.error instanceof ApiError ? add.error.field('device_id') : undefined
+  const fault = faultOf(add.error, 'device_id')
   return (
     <FormDialog
       title={t('devices.add')}
@@ -223,7 +223,7 @@ export function EditKiosk({ device, onClose }: ActProps) {
       ...(site > 0 && { site_id: site }),
     })
   }
-  const fault = (field: string) => (save.error instanceof ApiError ? save.error.field(field) : undefined)
+  const fault = (field: string) => faultOf(save.error, field)
   return (
     <FormDialog
       title={t('devices.editOf', { name: device.name })}

@@ -7,7 +7,8 @@ import { Button } from '../../shared/button.tsx'
 import { Select } from '../../shared/field.tsx'
 import { dateTime } from '../../shared/i18n.ts'
 import { Pager, Table } from '../../shared/table.tsx'
-import { SearchField, Tabs, useFilters, useTab } from '../filters.tsx'
+import { Tabs } from '../../shared/tabs.tsx'
+import { SearchField, useFilters, useTab } from '../filters.tsx'
 import { Card, Page } from '../page.tsx'
 import { apiList, useMe } from '../session.ts'
 import { useSites } from '../sites.ts'
@@ -41,6 +42,8 @@ export function DevicesPage() {
     >
       <Tabs
         label={t('devices.title')}
+        chosen={tab}
+        parameter="tab"
         tabs={[
           { id: 'kiosks', label: t('devices.kiosks') },
           { id: 'log', label: t('devices.log') },

@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import type { FormEvent } from 'react'
 import { useTranslation } from 'react-i18next'
-import { ApiError } from '../../shared/api.ts'
+import { ApiError, faultOf } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Dialog } from '../../shared/dialog.tsx'
 import { Field } from '../../shared/field.tsx'
@@ -38,7 +38,7 @@ export function AddEmployee({
     add.mutate({ ...readValues(form), ...(employeeId && { employee_id: employeeId }) })
   }
   const isTaken = add.error instanceof ApiError && add.error.code === 'employee_id_taken'
-  const idFault = add.error instanceof ApiError ? add.error.field('employee_id') : undefined
+  const idFault = faultOf(add.error, 'employee_id')
   return (
     <Dialog title={t('employees.add')} onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-4">

@@ -1,5 +1,5 @@
 import { useTranslation } from 'react-i18next'
-import { ApiError } from '../../shared/api.ts'
+import { faultOf } from '../../shared/api.ts'
 import { useErrorText } from '../../shared/error-text.ts'
 import { faultText } from '../../shared/fault-text.ts'
 
@@ -29,7 +29,7 @@ export function usePeopleError() {
   const { t } = useTranslation()
   const errorText = useErrorText()
   return (error: unknown): string => {
-    const ofFile = error instanceof ApiError ? error.field('file') : undefined
+    const ofFile = faultOf(error, 'file')
     return ofFile === undefined ? errorText(error) : t('employees.fileFault', { fault: ofFile })
   }
 }

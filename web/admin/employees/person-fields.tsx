@@ -1,5 +1,5 @@
 import { useTranslation } from 'react-i18next'
-import { ApiError } from '../../shared/api.ts'
+import { faultOf } from '../../shared/api.ts'
 import { Field, Select } from '../../shared/field.tsx'
 import { useDepartments, useSites } from './choices.ts'
 import type { Employee } from './people.ts'
@@ -14,7 +14,6 @@ export function PersonFields({ person, error }: { person?: Values; error: unknow
   const { t } = useTranslation()
   const departments = useDepartments()
   const sites = useSites()
-  const faultOf = (name: string) => (error instanceof ApiError ? error.field(name) : undefined)
   return (
     <>
       {texts.map((name) => (
@@ -28,7 +27,7 @@ export function PersonFields({ person, error }: { person?: Values; error: unknow
           required={name === 'name'}
           autoComplete="off"
           list={name === 'department' ? 'departments' : undefined}
-          error={faultOf(name)}
+          error={faultOf(error, name)}
         />
       ))}
       <datalist id="departments">
@@ -41,7 +40,7 @@ export function PersonFields({ person, error }: { person?: Values; error: unknow
           label={t('employeeColumn.site')}
           name="site_id"
           defaultValue={person?.site_id ?? sites[0].id}
-          error={faultOf('site_id')}
+          error={faultOf(error, 'site_id')}
         >
           {sites.map(({ id, name }) => (
             <option key={id} value={id}>
@@ -63,8 +62,5 @@ export function readValues(form: FormData): Partial<Values> {
 
 /** Whether a refusal is about a field that is drawn, and so is said beside it. */
 export function isAboutField(error: unknown): boolean {
-  return (
-    error instanceof ApiError &&
-    [...texts, 'site_id', 'employee_id'].some((name) => error.field(name) !== undefined)
-  )
+  return [...texts, 'site_id', 'employee_id'].some((name) => faultOf(error, name) !== undefined)
 }

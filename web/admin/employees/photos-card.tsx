@@ -5,7 +5,6 @@ import { Badge } from '../../shared/badge.tsx'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
 import { percent, shortDate } from '../../shared/i18n.ts'
-import { useObjectUrl } from '../../shared/object-url.ts'
 import { Empty, Failed, Loading } from '../../shared/states.tsx'
 import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
@@ -14,7 +13,7 @@ import { useDone } from './done.ts'
 import { EnrolDialog } from './enrol/enrol-dialog.tsx'
 import { reasonsOf } from './enrol/reasons.ts'
 import { type Employee, type Photo, type Processed, pathOf } from './people.ts'
-import { usePhotoBlob, usePhotos } from './picture.tsx'
+import { usePhoto, usePhotos } from './picture.tsx'
 
 /** Below it something about a photo falls short. */
 const GOOD_QUALITY = 0.8
@@ -54,8 +53,7 @@ function PhotoTile({ employee, photo }: { employee: Employee; photo: Photo }) {
   const { t } = useTranslation()
   const { may } = useMe()
   const [isDeleting, setDeleting] = useState(false)
-  const blob = usePhotoBlob(employee.employee_id, photo.photo_id).data
-  const url = useObjectUrl(blob)
+  const { blob, url } = usePhoto(employee.employee_id, photo.photo_id)
   const reasons = useReasons(employee.employee_id, photo, blob)
   const done = useDone(employee, () => {})
   const choose = useMutation({

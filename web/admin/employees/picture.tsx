@@ -1,12 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
-import { useObjectUrl } from '../../shared/object-url.ts'
-import { api, request, useMe } from '../session.ts'
+import { usePicture } from '../picture.ts'
+import { api, useMe } from '../session.ts'
 import { type Employee, keyOf, type Photo, pathOf } from './people.ts'
 
 const FACTS_MS = 60_000
-/** A face that is no longer shown is soon forgotten. */
-const KEPT_MS = 60_000
 
 /** The facts about a person's photos, read once they are wanted. */
 export function usePhotos(employeeId: string, isWanted = true) {
@@ -19,18 +17,9 @@ export function usePhotos(employeeId: string, isWanted = true) {
   })
 }
 
-/** A photo itself: an address alone would not say who asks. */
-export function usePhotoBlob(employeeId: string, photoId: number | undefined) {
-  return useQuery({
-    // Not read anew with the rest of the person: it may be one that has just been deleted.
-    queryKey: ['photo', employeeId, photoId],
-    queryFn: async () => (await request(`${pathOf(employeeId)}/photos/${photoId}`)).blob(),
-    enabled: photoId !== undefined,
-    staleTime: Number.POSITIVE_INFINITY,
-    gcTime: KEPT_MS,
-    retry: false,
-  })
-}
+/** A photo itself. */
+export const usePhoto = (employeeId: string, photoId: number | undefined) =>
+  usePicture(photoId === undefined ? undefined : `${pathOf(employeeId)}/photos/${photoId}`)
 
 const looks = {
   small: 'size-10 text-sm',
@@ -50,7 +39,7 @@ export function Avatar({
   // Of those who left there is none any more.
   const { data: photos } = usePhotos(employee_id, isSeen && ended_at === null)
   const avatar = photos?.find(({ is_avatar }) => is_avatar)
-  const url = useObjectUrl(usePhotoBlob(employee_id, avatar?.photo_id).data)
+  const { url } = usePhoto(employee_id, avatar?.photo_id)
   return (
     <span
       ref={place}

@@ -2,7 +2,7 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { pinStateSchema } from '../../../src/attendance/schema.ts'
-import { type Answer, ApiError } from '../../shared/api.ts'
+import { type Answer, faultOf } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
 import { Field } from '../../shared/field.tsx'
@@ -69,8 +69,7 @@ function SetPin({ employee, onClose }: ActProps) {
     mutationFn: (pin: string) => api(`${pathOf(employee.employee_id)}/pin`, { method: 'PUT', body: { pin } }),
     onSuccess: () => done(t('employees.pinIsSet')),
   })
-  const fault =
-    set.error instanceof ApiError && set.error.field('pin') ? t('employees.pinRefused') : undefined
+  const fault = faultOf(set.error, 'pin') ? t('employees.pinRefused') : undefined
   return (
     <FormDialog
       title={t('employees.pinOf', { name: employee.name })}

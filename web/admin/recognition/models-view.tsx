@@ -14,7 +14,7 @@ import { Failed, Loading } from '../../shared/states.tsx'
 import { Table } from '../../shared/table.tsx'
 import { Card } from '../page.tsx'
 import { api, useMe } from '../session.ts'
-import { CopyableDigest } from './copyable-digest.tsx'
+import { PackFiles } from './pack-files.tsx'
 import { SwitchCard } from './switch-card.tsx'
 import { SwitchHistory } from './switch-history.tsx'
 import { useSwitches } from './switches.ts'
@@ -167,18 +167,10 @@ function StatusCard() {
         <Fact label={t('recognition.status.pad')}>{t(`recognition.status.pads.${data.liveness}`)}</Fact>
       </dl>
       {active && (
-        <details className="border-line border-t">
-          <summary className="px-4 py-3 font-medium">
-            {t('recognition.status.files', { count: active.files.length })}
-          </summary>
-          <dl className="grid gap-x-8 gap-y-2 px-4 pb-4 sm:grid-cols-2 lg:grid-cols-4">
-            {active.files.map(({ name, sha256 }) => (
-              <Fact key={name} label={name}>
-                <CopyableDigest digest={sha256} />
-              </Fact>
-            ))}
-          </dl>
-        </details>
+        <PackFiles
+          title={t('recognition.status.files', { count: active.files.length })}
+          files={active.files}
+        />
       )}
     </Card>
   )

@@ -19,7 +19,8 @@ export function RecognitionPage() {
       <Tabs
         label={t('recognition.title')}
         chosen={view}
-        tabs={views.map((id) => ({ id, title: t(`recognition.views.${id}`) }))}
+        parameter="view"
+        tabs={views.map((id) => ({ id, label: t(`recognition.views.${id}`) }))}
       />
       {view === 'models' && <ModelsView />}
       {view === 'calibration' && <CalibrationView />}

@@ -1,5 +1,6 @@
 import { useTranslation } from 'react-i18next'
-import { Tabs, useTab } from '../filters.tsx'
+import { Tabs } from '../../shared/tabs.tsx'
+import { useTab } from '../filters.tsx'
 import { Page } from '../page.tsx'
 import { useMe } from '../session.ts'
 import { Backups } from './backups.tsx'
@@ -17,6 +18,8 @@ export function SettingsPage() {
       {seesSystem && (
         <Tabs
           label={t('settings.title')}
+          chosen={tab}
+          parameter="tab"
           tabs={[
             { id: 'sites', label: t('settings.sites') },
             { id: 'system', label: t('settings.system') },

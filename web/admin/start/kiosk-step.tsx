@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useCallback } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { newDeviceSchema } from '../../../src/devices/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultOf, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Field } from '../../shared/field.tsx'
 import { typed } from '../../shared/form-dialog.tsx'
@@ -27,7 +27,7 @@ function Add({ onSkip }: { onSkip: () => void }) {
       api<Device>('/devices/register', { method: 'POST', body }),
     onSuccess: () => queries.invalidateQueries({ queryKey: ['devices', 'start'] }),
   })
-  const fault = (field: string) => (add.error instanceof ApiError ? add.error.field(field) : undefined)
+  const fault = (field: string) => faultOf(add.error, field)
   return (
     <StepForm
       title={t('start.steps.kiosk')}

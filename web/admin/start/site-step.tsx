@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import type { siteChangesSchema } from '../../../src/sites/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultOf, type Sent } from '../../shared/api.ts'
 import { Field } from '../../shared/field.tsx'
 import { typed } from '../../shared/form-dialog.tsx'
 import { api } from '../session.ts'
@@ -29,7 +29,7 @@ export function SiteStep({
       onDone()
     },
   })
-  const fault = (field: string) => (save.error instanceof ApiError ? save.error.field(field) : undefined)
+  const fault = (field: string) => faultOf(save.error, field)
   return (
     <StepForm
       title={t('start.steps.site')}

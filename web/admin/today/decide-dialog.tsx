@@ -1,16 +1,16 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type MouseEvent, useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { ApiError } from '../../shared/api.ts'
+import { faultOf } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Confirm } from '../../shared/dialog.tsx'
 import { Field, Select } from '../../shared/field.tsx'
 import { FormDialog, typed } from '../../shared/form-dialog.tsx'
 import { dateTime } from '../../shared/i18n.ts'
-import { useObjectUrl } from '../../shared/object-url.ts'
 import { useToast } from '../../shared/toast.tsx'
 import { PersonField } from '../person-field.tsx'
-import { api, request, useMe } from '../session.ts'
+import { usePicture } from '../picture.ts'
+import { api, useMe } from '../session.ts'
 import { useZone } from '../site-time.ts'
 import type { Punch } from './live-punches.ts'
 import type { Pending } from './pending-card.tsx'
@@ -62,7 +62,7 @@ export function DecideDialog({ pending, why, onDecided, onClose }: DecideDialogP
     const notes = currentTarget.form!.elements.namedItem('notes') as HTMLInputElement
     if (notes.reportValidity()) setLettingGo(notes.value.trim())
   }
-  const fault = resolve.error instanceof ApiError ? resolve.error.field('employee_id') : undefined
+  const fault = faultOf(resolve.error, 'employee_id')
   return (
     <>
       <FormDialog
@@ -136,13 +136,8 @@ function Direction({ asked }: { asked: Pending['attendance_type'] }) {
 function PendingPicture({ pending: { id, has_picture } }: { pending: Pending }) {
   const { t } = useTranslation()
   const { may } = useMe()
-  const picture = useQuery({
-    queryKey: ['pending-picture', id],
-    queryFn: async () => (await request(`/attendance/pending/${id}/image`)).blob(),
-    enabled: has_picture && may('biometrics:read'),
-    retry: false,
-  })
-  const url = useObjectUrl(picture.data)
+  const isSeen = has_picture && may('biometrics:read')
+  const { url } = usePicture(isSeen ? `/attendance/pending/${id}/image` : undefined)
   if (!url) return null
   return <img src={url} alt={t('pending.picture')} className="max-h-72 rounded-xl object-contain" />
 }

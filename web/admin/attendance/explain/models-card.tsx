@@ -3,6 +3,7 @@ import { Fact } from '../../../shared/fact.tsx'
 import { number } from '../../../shared/i18n.ts'
 import { Card } from '../../page.tsx'
 import { CopyableDigest } from '../../recognition/copyable-digest.tsx'
+import { PackFiles } from '../../recognition/pack-files.tsx'
 import type { Explanation } from './explain-view.tsx'
 
 const figures = ['confidence', 'configured', 'pack', 'site', 'margin', 'high', 'learning', 'quality'] as const
@@ -44,18 +45,7 @@ export function ModelsCard({ explanation: { pack, thresholds, scale } }: { expla
         </dl>
       )}
       {pack?.files && (
-        <details className="border-line border-t">
-          <summary className="px-4 py-3 font-medium">
-            {t('attendance.models.files', { count: pack.files.length })}
-          </summary>
-          <dl className="grid gap-x-8 gap-y-2 px-4 pb-4 sm:grid-cols-2">
-            {pack.files.map(({ name, sha256 }) => (
-              <Fact key={name} label={name}>
-                <CopyableDigest digest={sha256} />
-              </Fact>
-            ))}
-          </dl>
-        </details>
+        <PackFiles title={t('attendance.models.files', { count: pack.files.length })} files={pack.files} />
       )}
     </Card>
   )
