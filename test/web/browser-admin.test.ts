@@ -3,27 +3,10 @@ import { URI } from 'otpauth'
 import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
-import { expectGoodLooks, password, sendSignIn, useOffice } from './office.ts'
+import { password, sendSignIn, useOffice } from './office.ts'
 
 const office = useOffice({ company: { people: [], kiosks: 1 } })
-const { open, signIn } = office
-
-const looks = [
-  ['vi', 'vi-VN', 'light'],
-  ['en', 'en-GB', 'dark'],
-] as const
-
-/** Looks at a page in both languages, as it is once `ready` has been done with it. */
-async function look(path: string, name: string, ready: (page: Page) => Promise<unknown>): Promise<void> {
-  for (const [language, locale, colorScheme] of looks) {
-    const { page } = await signIn({ locale, colorScheme })
-    await page.goto(office.server.base + path)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await ready(page)
-    await expectGoodLooks(page, `${name}-${language}`)
-    await page.context().close()
-  }
-}
+const { open, signIn, look } = office
 
 const api = <T>(method: string, path: string, body?: object, headers: object = office.company.owner) =>
   call<T>(method, `${office.server.base}/api/v1${path}`, { body, headers: { ...headers } })

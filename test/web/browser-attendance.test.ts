@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
 import { check } from '../support/server-process.ts'
-import { expectGoodLooks, useOffice } from './office.ts'
+import { expectGoodLooks, looks, useOffice } from './office.ts'
 
 const office = useOffice({ company: { people: ['frontal', 'bun', 'longHair'], kiosks: 1 } })
 
@@ -235,18 +235,7 @@ test('a dispute is resolved, and what follows from it is said before', async () 
 
 test('who may only read is offered nothing else', async () => {
   await punch('bun')
-  const { link } = await api<{ link: { path: string } }>('POST', '/auth/users', {
-    username: 'viewer',
-    role: 'viewer',
-  })
-  const { page } = await office.open()
-  await page.goto(office.server.base + link.path)
-  await page.getByLabel('New password').fill('correct horse battery')
-  await page.getByLabel('The same once more').fill('correct horse battery')
-  await page.getByRole('button', { name: 'Choose a password' }).click()
-  await page.getByLabel('Name to sign in with').fill('viewer')
-  await page.getByLabel('Password').fill('correct horse battery')
-  await page.getByRole('button', { name: 'Sign in' }).click()
+  const { page } = await office.signInAsViewer()
   await page.getByRole('link', { name: 'Attendance' }).click()
   const row = page.getByRole('row', { name: /bun/ }).first()
   await row.waitFor()
@@ -256,10 +245,7 @@ test('who may only read is offered nothing else', async () => {
   expect(await page.getByText('Raw score').count()).toBe(0)
 }, 120_000)
 
-describe.each([
-  ['vi', 'vi-VN', 'light'],
-  ['en', 'en-GB', 'dark'],
-] as const)('every view in %s', (language, locale, colorScheme) => {
+describe.each(looks)('every view in %s', (language, locale, colorScheme) => {
   test('looks good at three widths', async () => {
     const id = await punch('frontal')
     await dispute(id)

@@ -1,27 +1,10 @@
 import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { call, signIn as signInByApi } from '../../src/onboarding.ts'
-import { expectGoodLooks, password, useOffice } from './office.ts'
+import { password, useOffice } from './office.ts'
 
 const office = useOffice()
-const { open, signIn } = office
-
-const looks = [
-  ['vi', 'vi-VN', 'light'],
-  ['en', 'en-GB', 'dark'],
-] as const
-
-/** Looks at a page in both languages, as it is once `ready` has been done with it. */
-async function look(path: string, name: string, ready: (page: Page) => Promise<unknown>): Promise<void> {
-  for (const [language, locale, colorScheme] of looks) {
-    const { page } = await signIn({ locale, colorScheme })
-    await page.goto(office.server.base + path)
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    await ready(page)
-    await expectGoodLooks(page, `${name}-${language}`)
-    await page.context().close()
-  }
-}
+const { open, signIn, look } = office
 
 /** Calls the API as the owner, or with a kiosk's key. */
 async function api<T>(

@@ -10,7 +10,7 @@ import { call } from '../../src/onboarding.ts'
 import { groupPhoto, portrait } from '../face/portraits.ts'
 import { check } from '../support/server-process.ts'
 import { writeHeadVideo } from './head-video.ts'
-import { expectGoodLooks, useOffice } from './office.ts'
+import { expectGoodLooks, looks, useOffice } from './office.ts'
 
 const PATIENCE_MS = 60_000
 const folder = await mkdtemp(join(tmpdir(), 'rollcall-employees-'))
@@ -352,18 +352,7 @@ test('photos of many people come from a ZIP, each with what became of it', async
 }, 120_000)
 
 test('a manager is offered what they may see, and nothing that they may not do', async () => {
-  const { link } = await ask<{ link: { path: string } }>('POST', '/auth/users', {
-    username: 'viewer',
-    role: 'viewer',
-  })
-  const { page, faults } = await office.open()
-  await page.goto(office.server.base + link.path)
-  await page.getByLabel('New password').fill('correct horse battery')
-  await page.getByLabel('The same once more').fill('correct horse battery')
-  await page.getByRole('button', { name: 'Choose a password' }).click()
-  await page.getByLabel('Name to sign in with').fill('viewer')
-  await page.getByLabel('Password').fill('correct horse battery')
-  await page.getByRole('button', { name: 'Sign in' }).click()
+  const { page, faults } = await office.signInAsViewer()
   await page.getByRole('link', { name: 'Employees' }).click()
   await page.getByRole('row').nth(1).waitFor()
   expect(await page.getByRole('button', { name: /^Add |Import/ }).count()).toBe(0)
@@ -374,10 +363,7 @@ test('a manager is offered what they may see, and nothing that they may not do',
   expect(faults).toEqual([])
 }, 120_000)
 
-describe.each([
-  ['vi', 'vi-VN', 'light'],
-  ['en', 'en-GB', 'dark'],
-] as const)('the pages of employees in %s', (language, locale, colorScheme) => {
+describe.each(looks)('the pages of employees in %s', (language, locale, colorScheme) => {
   const { employees, enrol, employeeAct, enrolFrom } = JSON.parse(
     readFileSync(`web/i18n/${language}.json`, 'utf8'),
   )

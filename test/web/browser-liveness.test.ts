@@ -1,64 +1,36 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { Browser } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Person } from '../../bench/heads/person.ts'
 import { call } from '../../src/onboarding.ts'
-import {
-  type Company,
-  endServers,
-  foundCompany,
-  type ServerProcess,
-  startServer,
-} from '../support/server-process.ts'
 import { type Film, filmOfHead, filmOfPrint, personOf, putBeforeCamera } from './actor.ts'
-import { launchBrowser, openPage } from './browser.ts'
+import { useOffice } from './office.ts'
 
-let folder: string
-let server: ServerProcess
-let company: Company
+const office = useOffice({ company: { people: ['frontal'], kiosks: 0 } })
 let person: Person
-let browser: Browser
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'rollcall-liveness-'))
-  server = await startServer({
-    DATA_DIR: folder,
-    UPLOAD_DIR: join(folder, 'uploads'),
-    KEY_DIR: join(folder, 'keys'),
-  })
-  company = await foundCompany(server, { people: ['frontal'], kiosks: 0 })
   person = await personOf('frontal')
-}, 300_000)
-afterEach(() => browser?.close())
-afterAll(async () => {
-  await endServers()
-  await rm(folder, { recursive: true, force: true })
 })
 
 /** A paired kiosk that enforces liveness, and before its camera somebody who does as asked. */
 async function openKiosk(deviceId: string, film: Film) {
-  const devices = `${server.base}/api/v1/devices`
-  const { program: headers } = company
+  const devices = `${office.server.base}/api/v1/devices`
+  const { program: headers } = office.company
   await call('POST', `${devices}/register`, {
     body: { device_id: deviceId, pad_policy: 'enforce' },
     headers,
   })
   const { code } = await call<{ code: string }>('POST', `${devices}/${deviceId}/pair`, { headers })
-  browser = await launchBrowser()
-  const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 820, height: 1180 } })
-  await putBeforeCamera(context, film)
-  const { page, faults } = await openPage(context)
-  await page.goto(`${server.base}/kiosk#${code}`)
+  const { page, faults } = await office.open({ viewport: { width: 820, height: 1180 } })
+  await putBeforeCamera(page.context(), film)
+  await page.goto(`${office.server.base}/kiosk#${code}`)
   return { page, faults }
 }
 
 const punchesAt = (deviceId: string) =>
   call<{ id: number; employee_id: string; liveness: string }[]>(
     'GET',
-    `${server.base}/api/v1/attendance/history/${deviceId}`,
-    { headers: company.owner },
+    `${office.server.base}/api/v1/attendance/history/${deviceId}`,
+    { headers: office.company.owner },
   )
 
 describe('a kiosk that enforces liveness', () => {
@@ -71,8 +43,8 @@ describe('a kiosk that enforces liveness', () => {
     expect(punch).toMatchObject({ employee_id: 'frontal', liveness: 'bona_fide' })
     const explained = await call<{ liveness: { policy: string; signals: object[] } }>(
       'GET',
-      `${server.base}/api/v1/attendance/${punch.id}/explain`,
-      { headers: company.owner },
+      `${office.server.base}/api/v1/attendance/${punch.id}/explain`,
+      { headers: office.company.owner },
     )
     expect(explained.liveness.policy).toBe('enforce')
     expect(explained.liveness.signals).toContainEqual(

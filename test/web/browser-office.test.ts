@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
 import { check, foundCompany } from '../support/server-process.ts'
 import { seriousFaults } from './axe.ts'
-import { expectGoodLooks, layoutShift, password, sendSignIn, useOffice } from './office.ts'
+import { expectGoodLooks, layoutShift, looks, password, sendSignIn, useOffice } from './office.ts'
 
 const office = useOffice()
 const { open, signIn } = office
@@ -126,22 +126,7 @@ describe('the office', () => {
   }, 120_000)
 
   test('shows each person what their role may see', async () => {
-    const { link } = await call<{ link: { path: string } }>(
-      'POST',
-      `${office.server.base}/api/v1/auth/users`,
-      {
-        body: { username: 'viewer', role: 'viewer' },
-        headers: office.company.owner,
-      },
-    )
-    const { page } = await open()
-    await page.goto(office.server.base + link.path)
-    await page.getByLabel('New password').fill(password)
-    await page.getByLabel('The same once more').fill(password)
-    await page.getByRole('button', { name: 'Choose a password' }).click()
-    await page.getByLabel('Name to sign in with').fill('viewer')
-    await page.getByLabel('Password').fill(password)
-    await page.getByRole('button', { name: 'Sign in' }).click()
+    const { page } = await office.signInAsViewer()
     const links = page.getByRole('navigation').getByRole('link')
     await links.first().waitFor()
     expect(await links.allInnerTexts()).toEqual(['Today', 'Employees', 'Attendance', 'Devices', 'Settings'])
@@ -237,10 +222,7 @@ describe('the office', () => {
   }, 120_000)
 })
 
-describe.each([
-  ['vi', 'vi-VN', 'light'],
-  ['en', 'en-GB', 'dark'],
-] as const)('every page of the office in %s', (language, locale, colorScheme) => {
+describe.each(looks)('every page of the office in %s', (language, locale, colorScheme) => {
   test('is there at three widths, without a serious fault, and nothing sticks out', async () => {
     const { page, faults } = await signIn({ locale, colorScheme })
     const paths = await page

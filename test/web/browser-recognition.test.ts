@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
 import { cuts, type PortraitName, portrait } from '../face/portraits.ts'
 import { addPerson } from '../support/server-process.ts'
-import { expectGoodLooks, useOffice } from './office.ts'
+import { expectGoodLooks, looks, useOffice } from './office.ts'
 
 const office = useOffice({ company: { people: [], kiosks: 2 } })
 
@@ -200,10 +200,7 @@ test('a change of the models is begun, seen through, judged and confirmed', asyn
   expect(faults).toEqual([])
 }, 120_000)
 
-describe.each([
-  ['vi', 'vi-VN', 'light'],
-  ['en', 'en-GB', 'dark'],
-] as const)('every view in %s', (language, locale, colorScheme) => {
+describe.each(looks)('every view in %s', (language, locale, colorScheme) => {
   test('looks good at three widths', async () => {
     await api('POST', '/recognition/calibration')
     const { page, faults } = await office.signIn({ locale, colorScheme })

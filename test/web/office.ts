@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { call } from '../../src/onboarding.ts'
 import {
   type Company,
   type CompanyOptions,
@@ -26,7 +27,17 @@ export interface Office {
   open(options?: BrowserContextOptions): Promise<{ page: Page; faults: string[] }>
   /** A new window in which the owner has signed in and sees today. */
   signIn(options?: BrowserContextOptions): Promise<{ page: Page; faults: string[] }>
+  /** A new window in which somebody has signed in who was just invited as a viewer, and who may only read. */
+  signInAsViewer(): Promise<{ page: Page; faults: string[] }>
+  /** Looks at a page in both languages, as it is once `ready` has been done with it. */
+  look(path: string, name: string, ready: (page: Page) => Promise<unknown>): Promise<void>
 }
+
+/** Both languages, each in one of the colours. */
+export const looks = [
+  ['vi', 'vi-VN', 'light'],
+  ['en', 'en-GB', 'dark'],
+] as const
 
 /**
  * A server and a browser for the tests of a file. `company`: it has an owner, people and kiosks from the start. `video`:
@@ -53,6 +64,33 @@ export function useOffice(options: { company?: CompanyOptions; video?: () => Pro
       // Hidden behind the menu's button on a narrow screen.
       await opened.page.getByRole('navigation').locator('a').first().waitFor({ state: 'attached' })
       return opened
+    },
+    async signInAsViewer() {
+      const { link } = await call<{ link: { path: string } }>(
+        'POST',
+        `${office.server.base}/api/v1/auth/users`,
+        { body: { username: 'viewer', role: 'viewer' }, headers: office.company.owner },
+      )
+      const opened = await office.open()
+      const { page } = opened
+      await page.goto(office.server.base + link.path)
+      await page.getByLabel('New password').fill(password)
+      await page.getByLabel('The same once more').fill(password)
+      await page.getByRole('button', { name: 'Choose a password' }).click()
+      await page.getByLabel('Name to sign in with').fill('viewer')
+      await page.getByLabel('Password').fill(password)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      return opened
+    },
+    async look(path, name, ready) {
+      for (const [language, locale, colorScheme] of looks) {
+        const { page } = await office.signIn({ locale, colorScheme })
+        await page.goto(office.server.base + path)
+        await page.getByRole('heading', { level: 1 }).waitFor()
+        await ready(page)
+        await expectGoodLooks(page, `${name}-${language}`)
+        await page.context().close()
+      }
     },
   } as Office
 
