@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { statusOfCode } from '../../src/shared/errors.ts'
 
 type Catalogue = { [key: string]: string | Catalogue }
 
@@ -57,6 +58,13 @@ describe('the catalogues', () => {
     const asked = [...sources.matchAll(/\bt\(\s*'([\w.]+)'/g)].map(([, key]) => key)
     expect(asked.filter((key) => !vietnamese.has(key) && !vietnamese.has(`${key}_other`))).toEqual([])
     expect(asked.length).toBeGreaterThan(30)
+  })
+
+  test('have a sentence for everything that the server refuses', () => {
+    const codes = Object.keys(statusOfCode)
+    expect(codes.filter((code) => !vietnamese.has(`errors.${code}`))).toEqual([])
+    const known = new Set([...codes, 'unreachable'])
+    expect(Object.keys(catalogues.vi.errors).filter((code) => !known.has(code))).toEqual([])
   })
 
   test('are whole: no text is empty, and few are the same in both', () => {

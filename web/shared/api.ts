@@ -40,10 +40,14 @@ export class ApiError extends Error {
     this.body = body
   }
 
+  /** What is wrong with the values that were sent, in the server's words. */
+  get faults(): { path: string; message: string }[] {
+    return (this.body.fields ?? []) as { path: string; message: string }[]
+  }
+
   /** What is wrong with a field of a form. */
   field(path: string): string | undefined {
-    const fields = this.body.fields as { path: string; message: string }[] | undefined
-    const message = fields?.find((field) => field.path === path)?.message
+    const message = this.faults.find((fault) => fault.path === path)?.message
     return message === undefined ? undefined : faultText(message)
   }
 }

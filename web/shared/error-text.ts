@@ -1,14 +1,16 @@
 import { useTranslation } from 'react-i18next'
+import type { ErrorCode } from '../../src/shared/errors.ts'
 import { ApiError } from './api.ts'
+import { faultText } from './fault-text.ts'
 
-/** The sentence for one of the server's codes; `message`, which is the server's own, where the catalogue has none. */
+/** The sentence for one of the server's codes; `message`, which is the server's own, says what is wrong with a value. */
 export function useCodeText(): (code: string, message: string) => string {
   const { t, i18n } = useTranslation()
   return (code, message) => {
-    // Codes are the server's, and more of them than the pages know.
-    const key = `errors.${code}` as 'errors.internal'
+    const key = `errors.${code as ErrorCode}` as const
+    // A page that is older than its server does not know all codes.
     const isKnown: boolean = i18n.exists(key)
-    return isKnown ? t(key) : message
+    return isKnown ? t(key, { fault: message }) : message
   }
 }
 
@@ -16,5 +18,9 @@ export function useCodeText(): (code: string, message: string) => string {
 export function useErrorText(): (error: unknown) => string {
   const { t } = useTranslation()
   const codeText = useCodeText()
-  return (error) => (error instanceof ApiError ? codeText(error.code, error.message) : t('errors.internal'))
+  return (error) => {
+    if (!(error instanceof ApiError)) return t('errors.internal')
+    const [first] = error.faults
+    return codeText(error.code, first ? `${first.path}: ${faultText(first.message)}` : error.message)
+  }
 }

@@ -5,6 +5,7 @@ import type { settings } from '../../../src/devices/schema.ts'
 import { ApiError, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Facts } from '../../shared/facts.tsx'
+import { faultText } from '../../shared/fault-text.ts'
 import { FormDialog } from '../../shared/form-dialog.tsx'
 import { TextArea } from '../../shared/text-area.tsx'
 import { useToast } from '../../shared/toast.tsx'
@@ -60,7 +61,7 @@ function EditConfiguration({ device, onClose }: { device: Device; onClose: () =>
     save.mutate(read.settings)
   }
   // A field's own message says more than that something is wrong.
-  const [first] = save.error instanceof ApiError ? ((save.error.body.fields ?? []) as Named[]) : []
+  const [first] = save.error instanceof ApiError ? save.error.faults : []
   return (
     <FormDialog
       title={t('devices.configOf', { name: device.name })}
@@ -73,7 +74,7 @@ function EditConfiguration({ device, onClose }: { device: Device; onClose: () =>
       <TextArea
         label={t('devices.config')}
         hint={t('devices.configHint')}
-        error={fault ?? (first && `${first.path}: ${first.message}`)}
+        error={fault ?? (first && `${first.path}: ${faultText(first.message)}`)}
         name="config"
         rows={8}
         placeholder="volume = 80"
@@ -83,11 +84,6 @@ function EditConfiguration({ device, onClose }: { device: Device; onClose: () =>
       />
     </FormDialog>
   )
-}
-
-interface Named {
-  path: string
-  message: string
 }
 
 /** `volume = 80`, a line each; numbers, true, false and null are what they look like, and all else is a text. */

@@ -46,13 +46,10 @@ export function EditSite({ site, onClose }: { site?: Site; onClose: () => void }
       pad_model_enough: form.has('pad'),
       pin_allowed: form.has('pin'),
     })
-  const fields = (save.error instanceof ApiError ? (save.error.body.fields ?? []) : []) as {
-    path: string
-    message: string
-  }[]
+  const faults = save.error instanceof ApiError ? save.error.faults : []
   // Networks are numbered: `allowed_networks.1`.
   const fault = (field: string) => {
-    const message = fields.find(({ path }) => path.split(/[.[]/)[0] === field)?.message
+    const message = faults.find(({ path }) => path.split(/[.[]/)[0] === field)?.message
     return message && faultText(message)
   }
   return (
@@ -60,7 +57,7 @@ export function EditSite({ site, onClose }: { site?: Site; onClose: () => void }
       title={site ? t('settings.editOf', { name: site.name }) : t('settings.addSite')}
       act={t('settings.save')}
       busy={save.isPending}
-      error={fields.length > 0 ? undefined : save.error}
+      error={faults.length > 0 ? undefined : save.error}
       onSubmit={submit}
       onClose={onClose}
     >
