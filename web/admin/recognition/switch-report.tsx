@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
+import { useCodeText } from '../../shared/error-text.ts'
 import { Fact } from '../../shared/fact.tsx'
 import { number } from '../../shared/i18n.ts'
 import type { Change } from './switches.ts'
@@ -84,13 +85,19 @@ function Decisions({ ids }: { ids: number[] }) {
 }
 
 function Named({ title, tone, lines }: { title: string; tone: string; lines: [string, string][] }) {
+  const { t } = useTranslation()
+  const codeText = useCodeText()
+  const why = (reason: string) =>
+    reason === 'no_photos' || reason === 'photo_missing'
+      ? t(`recognition.report.reasons.${reason}`)
+      : codeText(reason, reason)
   return (
     <details>
       <summary className={`font-medium ${tone}`}>{title}</summary>
       <ul className="mt-2 list-disc pl-5 text-sm">
         {lines.map(([id, reason]) => (
           <li key={`${id} ${reason}`}>
-            {id} <span className="text-muted">({reason})</span>
+            {id} <span className="text-muted">({why(reason)})</span>
           </li>
         ))}
       </ul>
