@@ -185,6 +185,7 @@ export const answerExamples: Record<string, unknown> = {
     updated_at: now,
     ended_at: null,
     version: 1,
+    photos: 0,
   },
   'POST /api/v1/employees/{employee_id}/upload-photo': {
     success: true,

@@ -16,6 +16,9 @@ export type EraseBiometrics = (
   reason: 'employment_ended' | 'purge',
 ) => Promise<{ templates: number; afterCommit: () => Promise<void> }>
 
+const photoCount = sql<number>`(SELECT count(*)::int FROM samples
+  WHERE samples.employee_id = employees.employee_id AND samples.created_from = 'ADMIN_UPLOAD')`
+
 const columns = [
   'id',
   'employee_id',
@@ -30,6 +33,7 @@ const columns = [
   'updated_at',
   'ended_at',
   'version',
+  photoCount.as('photos'),
 ] as const
 
 type Creation =
@@ -170,6 +174,8 @@ function filters(eb: ExpressionBuilder<Tables, 'employees'>, query: EmployeeFilt
   if (query.department != null) conditions.push(isSameText(sql`department`, query.department))
   if (query.is_active !== undefined) conditions.push(eb('is_active', '=', query.is_active))
   if (query.site_id !== undefined) conditions.push(eb('site_id', '=', query.site_id))
+  if (query.has_photos !== undefined)
+    conditions.push(sql<SqlBool>`(${photoCount} > 0) = ${query.has_photos}::boolean`)
   if (query.search != null) conditions.push(hasWords(searchedText, query.search))
   return conditions
 }

@@ -66,6 +66,7 @@ export const employeeSchema = z
     updated_at: z.date(),
     ended_at: z.date().nullable().describe('When employment ended'),
     version: z.number().describe('Also the ETag; send it back as If-Match with a change'),
+    photos: z.number().describe('How many photos are stored: without one nobody is recognised'),
   })
   .meta({ id: 'Employee' })
 
@@ -77,6 +78,9 @@ const filters = {
   department: optionalText(100).describe('Only this department; accents and case do not matter'),
   is_active: yesOrNo.optional().describe('Only the active, or only the deactivated'),
   site_id: rowNumber('a site').optional().describe('Only this site'),
+  has_photos: yesOrNo
+    .optional()
+    .describe('false: only those who cannot be recognised yet, for want of a photo'),
   search: optionalText(100).describe(
     'Words that occur in the name, id or e-mail; accents and case do not matter',
   ),

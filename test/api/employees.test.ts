@@ -100,6 +100,7 @@ describe('creating', () => {
       created_at: '2025-03-03T01:00:00.000Z',
       updated_at: '2025-03-03T01:00:00.000Z',
       ended_at: null,
+      photos: 0,
       version: 1,
     })
     expect(answer.headers.etag).toBe('"1"')

@@ -60,6 +60,22 @@ async function whoIs(picture: Uint8Array): Promise<string | undefined> {
   return candidates[0]?.confidence >= threshold ? candidates[0].employeeId : undefined
 }
 
+test('lists tell who has photos, and who has none yet', async () => {
+  for (const id of ['ANN', 'BOB']) await enrol(running, id)
+  const counts = async (query = '') =>
+    (await get(query)).json().map(({ employee_id, photos }: never) => `${employee_id} ${photos}`)
+  expect(await counts()).toEqual(['ANN 0', 'BOB 0'])
+  await upload(ann)
+  await upload(annAgain)
+  expect(await counts()).toEqual(['ANN 2', 'BOB 0'])
+  expect(await counts('?has_photos=true')).toEqual(['ANN 2'])
+  const without = await get('?has_photos=false&limit=1')
+  expect(without.json()).toMatchObject([{ employee_id: 'BOB', photos: 0 }])
+  expect(without.headers['x-total-count']).toBe('1')
+  expect((await get('/ANN')).json()).toMatchObject({ photos: 2 })
+  expect((await get('?has_photos=BANANA')).statusCode).toBe(422)
+})
+
 describe('a first photo', () => {
   beforeEach(() => enrol(running, 'ANN'))
 

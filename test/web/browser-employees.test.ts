@@ -199,6 +199,14 @@ describe('the card of an employee', () => {
     expect(body).toMatchObject({ recognized: true, employee_id: 'AN' })
     await page.reload()
     await page.getByRole('row', { name: /In GATE1/ }).waitFor()
+
+    await page.getByRole('link', { name: 'Employees' }).click()
+    await page.getByLabel('Search').fill('Nguyễn Văn An')
+    const row = page.getByRole('row').filter({ has: page.getByRole('link', { name: /Nguyễn Văn An$/ }) })
+    await row.waitFor()
+    expect(await row.getByText('No photo').count()).toBe(0)
+    await page.getByLabel('State').selectOption({ label: 'Without a photo' })
+    await expect.poll(() => row.count()).toBe(0)
     // A look at the server that came in a moment without a face is no fault.
     expect(faults.filter((fault) => !/422.*recognition\/process/.test(fault))).toEqual([])
   }, 300_000)

@@ -16,7 +16,7 @@ import { ImportPhotos } from './import-photos.tsx'
 import { ListFilters } from './list-filters.tsx'
 import { filterQuery, isFiltered, type ListView, useListView } from './list-view.ts'
 import type { Employee } from './people.ts'
-import { Avatar, usePhotos } from './picture.tsx'
+import { Avatar } from './picture.tsx'
 
 const PAGE = 25
 
@@ -129,7 +129,6 @@ function EmptyWith({ text, children }: { text: string; children: ReactNode }) {
 
 function useColumns(view: ListView, change: (changes: ListView) => void): Column<Employee>[] {
   const { t } = useTranslation()
-  const { may } = useMe()
   /** A click sorts upwards, another one downwards. */
   const sort = (by: 'name' | 'employee_id' | 'created_at'): NonNullable<Column<Employee>['sort']> => {
     const now = view.sort ?? 'name'
@@ -176,7 +175,11 @@ function useColumns(view: ListView, change: (changes: ListView) => void): Column
       cell: (employee) => (
         <span className="flex flex-wrap gap-1.5 max-sm:justify-end">
           <EmployeeState employee={employee} />
-          {may('biometrics:read') && <NoPhoto employee={employee} />}
+          {employee.photos === 0 && !employee.ended_at && (
+            <Badge tone="warn" symbol="!">
+              {t('employees.noPhoto')}
+            </Badge>
+          )}
         </span>
       ),
     },
@@ -188,16 +191,4 @@ function useColumns(view: ListView, change: (changes: ListView) => void): Column
       cell: ({ created_at }) => <span className="text-sm">{shortDate(created_at)}</span>,
     },
   ]
-}
-
-/** That somebody cannot be recognised yet. The avatar of the row asks for the photos, in its time. */
-function NoPhoto({ employee }: { employee: Employee }) {
-  const { t } = useTranslation()
-  const { data: photos } = usePhotos(employee.employee_id, false)
-  if (photos?.length !== 0 || employee.ended_at) return null
-  return (
-    <Badge tone="warn" symbol="!">
-      {t('employees.noPhoto')}
-    </Badge>
-  )
 }

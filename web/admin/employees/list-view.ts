@@ -1,7 +1,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useMemo } from 'react'
 
-export const states = ['active', 'inactive', 'left'] as const
+export const states = ['active', 'noPhotos', 'inactive', 'left'] as const
 export const sorts = ['name', '-name', 'employee_id', '-employee_id', 'created_at', '-created_at'] as const
 
 /** What of the list is shown. It stands in the address, so that it can be kept as a bookmark. */
@@ -50,11 +50,12 @@ function readView(given: Record<string, unknown> | ListView): ListView {
 
 /** As the API asks for it; an export takes the same. */
 export function filterQuery({ search, department, site, state, sort = 'name' }: ListView) {
-  return {
-    search,
-    department,
-    site_id: site,
-    sort,
-    ...(state === 'left' ? { ended: true } : state && { is_active: state === 'active' }),
-  }
+  return { search, department, site_id: site, sort, ...(state && queryOfState[state]) }
+}
+
+const queryOfState = {
+  active: { is_active: true },
+  noPhotos: { has_photos: false },
+  inactive: { is_active: false },
+  left: { ended: true },
 }

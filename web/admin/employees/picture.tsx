@@ -28,16 +28,16 @@ const looks = {
 
 /** The avatar, or the first letters of the name; it is asked for when it comes into view. */
 export function Avatar({
-  employee: { employee_id, name, ended_at },
+  employee: { employee_id, name, ended_at, photos: count },
   size = 'small',
 }: {
-  employee: Pick<Employee, 'employee_id' | 'name' | 'ended_at'>
+  employee: Pick<Employee, 'employee_id' | 'name' | 'ended_at'> & Partial<Pick<Employee, 'photos'>>
   size?: keyof typeof looks
 }) {
   const place = useRef<HTMLSpanElement>(null)
   const isSeen = useSeen(place)
   // Of those who left there is none any more.
-  const { data: photos } = usePhotos(employee_id, isSeen && ended_at === null)
+  const { data: photos } = usePhotos(employee_id, isSeen && ended_at === null && count !== 0)
   const avatar = photos?.find(({ is_avatar }) => is_avatar)
   const { url } = usePhoto(employee_id, avatar?.photo_id)
   return (

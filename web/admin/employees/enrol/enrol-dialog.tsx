@@ -185,7 +185,10 @@ function useEnrolment(employee: Employee) {
       for (const photo of photos) body.append('photo', photo)
       return api<Enrolled>(`${pathOf(employee.employee_id)}/upload-photo`, { method: 'POST', body })
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: keyOf(employee.employee_id) }),
+    onSuccess: () => {
+      queries.invalidateQueries({ queryKey: keyOf(employee.employee_id) })
+      queries.invalidateQueries({ queryKey: ['employees'] })
+    },
   })
 }
 
