@@ -110,6 +110,9 @@ const leaveOlderQueue = `new Promise((done) => {
   }
 })`
 
+/** Of the picture beside the answer, in its own pixels. */
+const pictureWidth = `document.querySelector('[data-look] img')?.naturalWidth`
+
 /** Covers the camera. */
 const cover = `document.querySelector('video').srcObject.getTracks().forEach((track) => { track.enabled = false })`
 
@@ -122,9 +125,13 @@ describe('a kiosk', () => {
   test('is paired by its link, sees who walks up, and punches for them without a touch', async () => {
     const { page, faults, deviceId } = await openKiosk(comesAndGoes)
     expect(await page.evaluate('location.hash + location.search')).toBe('')
+    const avatar = page.waitForResponse(/\/avatar\?/, { timeout: PATIENCE_MS })
     const { look, text } = await nextAnswer(page)
     expect(look).toBe('good')
     expect(text).toMatch(/^✓frontal→ VÀO\d\d:\d\d$/)
+    // The face that was taken makes way for the avatar, which is larger.
+    expect((await avatar).status()).toBe(200)
+    await expect.poll(() => page.evaluate(pictureWidth)).toBe(480)
     expect(await seriousFaults(page)).toEqual([])
     await page.getByRole('button', { name: 'Tôi không phải frontal' }).click()
     await page.getByText('Đã báo cho bộ phận nhân sự').waitFor()
