@@ -156,6 +156,10 @@ describe('a kiosk', () => {
     await page.getByLabel('Pairing code').fill(code.toLowerCase())
     await page.getByRole('button', { name: 'Pair' }).click()
     await page.getByText('Look into the camera').waitFor({ timeout: PATIENCE_MS })
+    await page.getByRole('button', { name: 'Tiếng Việt' }).click()
+    await page.getByText('Nhìn vào camera').waitFor()
+    await page.getByRole('button', { name: 'English' }).click()
+    await page.getByText('Look into the camera').waitFor()
   }, 120_000)
 
   test('refuses a stranger, in colour, symbol and words', async () => {
