@@ -162,6 +162,25 @@ describe('a kiosk', () => {
     await page.getByText('Look into the camera').waitFor()
   }, 120_000)
 
+  test('does all that one heartbeat asks for, though some of it loads the page anew', async () => {
+    const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 1 }])
+    await page.getByText('Nhìn vào camera').waitFor({ timeout: PATIENCE_MS })
+    const commands = `${server.base}/api/v1/devices/${deviceId}/commands`
+    const headers = company.owner
+    for (const command of ['reload', 'test_picture', 'reset', 'update'])
+      await call('POST', commands, { body: { command }, headers })
+    let loads = 0
+    page.on('load', () => loads++)
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    const states = async () =>
+      (await call<{ state: string }[]>('GET', commands, { headers })).map(({ state }) => state)
+    await expect.poll(states, { timeout: PATIENCE_MS }).toEqual(Array(4).fill('done'))
+    await expect.poll(() => loads, { timeout: PATIENCE_MS }).toBe(1)
+    await page.getByText('Nhìn vào camera').waitFor({ timeout: PATIENCE_MS })
+    expect(loads).toBe(1)
+    expect(faults).toEqual([])
+  }, 120_000)
+
   test('refuses a stranger, in colour, symbol and words', async () => {
     const { page, faults, deviceId } = await openKiosk([{ who: 'bun', seconds: 5 }], { locale: 'en-GB' })
     const { look, text } = await nextAnswer(page)
