@@ -15,7 +15,8 @@ export const permissions = {
   'attendance:check': 'Check in with a picture, as a kiosk does',
   'devices:read': 'Kiosks, their state and their log',
   'devices:write': 'Pair, change, command and remove kiosks',
-  'devices:report': 'A kiosk about itself: heartbeat, commands, key, punches that were not theirs',
+  'devices:report':
+    'A kiosk about itself: heartbeat, commands, key, whom it has just recognised, punches that were not theirs',
   'network:scan': 'Look for kiosks in the network',
   'sites:read': 'Sites and their time zones',
   'sites:write': 'Add and change sites',

@@ -1,15 +1,19 @@
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
+import { authorOf, type Caller, callerId, visibleDepartments } from '../access/caller.ts'
 import { requireOwnDevice } from '../access/guard.ts'
-import type { Database } from '../database/tables.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { AppError } from '../shared/errors.ts'
 import { type App, problems } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
+import { readAvatar } from './avatar.ts'
 import { admit } from './check-in.ts'
 import { type DisputeDeps, listDisputes, raiseDispute, resolveDispute } from './disputes.ts'
+import { decisionPath } from './explain-schema.ts'
+import type { PictureDeps } from './pictures.ts'
 import type { View } from './punches.ts'
 import {
+  avatarQuery,
   disputeQuery,
   disputeSchema,
   notMeAnswer,
@@ -21,16 +25,38 @@ import {
 
 const tags = ['Attendance']
 
-export type DisputeRouteDeps = Omit<DisputeDeps, 'change'> & {
-  db: Database
+export interface DisputeRouteDeps extends Omit<DisputeDeps, 'change'>, PictureDeps {
   ledger: Ledger
   /** IANA zone of the sites that name none. */
   timeZone: string
 }
 
-/** Punches that somebody says are not theirs. */
+/** Whom a kiosk took somebody for, and punches that somebody says are not theirs. */
 export function disputeRoutes(app: App, deps: DisputeRouteDeps): void {
   const { db, ledger, timeZone } = deps
+
+  app.get(
+    '/attendance/decisions/:decision_id/avatar',
+    {
+      config: { access: 'devices:report' },
+      schema: {
+        tags,
+        summary: 'The avatar of whom a kiosk has just recognised, for ten seconds after the check',
+        description:
+          'Only for the kiosk that checked, by its own key: whoever stands there sees at once whether it is them. ' +
+          'At most 480 pixels a side.',
+        params: decisionPath,
+        querystring: avatarQuery,
+        response: { 200: z.any().describe('image/jpeg'), ...problems },
+      },
+    },
+    async ({ caller, params, query }, reply) => {
+      requireOwnDevice(caller, query.device_id)
+      requireKey(caller)
+      const jpeg = await readAvatar(deps, params.decision_id, query.device_id)
+      return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+    },
+  )
 
   app.post(
     '/attendance/:id/not-me',
@@ -109,4 +135,10 @@ export function disputeRoutes(app: App, deps: DisputeRouteDeps): void {
     ...deps,
     change: ledger.by(authorOf(request)),
   })
+}
+
+/** Where kiosks need no key, anybody can say that they are one: decisions are numbered, and their faces would be there to take. */
+function requireKey(caller: Caller): void {
+  if (caller.kind === 'kiosk' && caller.deviceId !== undefined) return
+  throw new AppError('forbidden', 'This is for kiosks that are paired. Send the key of the kiosk.')
 }

@@ -21,6 +21,8 @@ export interface DisputeDeps extends ManualDeps {
 const NOT_ME_MS = 10_000
 /** The check may have waited its turn, and the ten seconds are those of whoever reads the answer. */
 const ON_THE_WAY_MS = 5_000
+/** How long after a check its kiosk is heard, or told anything, about whom it took somebody for. */
+export const NOT_ME_UNTIL_MS = NOT_ME_MS + ON_THE_WAY_MS
 /** How much surer a check must be of the first of two people who were mistaken for each other, in confidence. */
 const LOOK_ALIKE_MARGIN = 0.15
 
@@ -47,7 +49,7 @@ export async function raiseDispute(
     await lockPerson(trx, employeeId)
     const before = await stateOf(trx, punchId)
     if (before !== undefined) return { employeeId, state: before, suspended: [] }
-    if (now.getTime() - checked_at.getTime() > NOT_ME_MS + ON_THE_WAY_MS)
+    if (now.getTime() - checked_at.getTime() > NOT_ME_UNTIL_MS)
       throw new AppError(
         'not_me_too_late',
         `More than ${NOT_ME_MS / 1000} seconds have passed since the check. Ask for the punch to be corrected instead.`,

@@ -229,6 +229,7 @@ const asksFor: Record<string, string[]> = {
     'POST /api/v1/devices/rotate-key',
     'POST /api/v1/devices/commands/{command_id}',
     'POST /api/v1/attendance/{id}/not-me',
+    'GET /api/v1/attendance/decisions/{decision_id}/avatar',
   ],
   'network:scan': [
     'POST /api/v1/device-management/discover',
@@ -542,8 +543,14 @@ describe('what those are answered who may call', () => {
     JSON.parse(Buffer.from(authorization.split('.')[1] ?? '', 'base64url').toString()).sid
 
   type Made = Record<string, unknown>
+  const queryOf = ({ name }: Operation) => neededQueries[name] ?? ''
+  /** What must stand in the query. */
+  const neededQueries: Record<string, string> = {
+    'GET /api/v1/attendance/export': '?from=2025-03-01T00:00:00Z',
+    'GET /api/v1/attendance/decisions/{decision_id}/avatar': '?device_id=GATE',
+  }
   /** What stands in the path and the body where the same cannot be done twice, or needs something that is there. */
-  const given: Record<string, (headers: Headers) => Promise<{ path?: Made; body?: Made; query?: string }>> = {
+  const given: Record<string, (headers: Headers) => Promise<{ path?: Made; body?: Made }>> = {
     'DELETE /api/v1/auth/sessions/{session_id}': async (headers) => ({
       path: { session_id: sessionOf(headers) },
     }),
@@ -602,7 +609,6 @@ describe('what those are answered who may call', () => {
     },
     'GET /api/v1/device-management/network/scan': async () => minutesLater(),
     'POST /api/v1/device-management/network/scan': async () => minutesLater(),
-    'GET /api/v1/attendance/export': async () => ({ query: '?from=2025-03-01T00:00:00Z' }),
     'POST /api/v1/attendance/sync': async () => ({ body: { event: JSON.stringify(kioskEvent()) } }),
     'GET /api/v1/attendance/pending/{id}/image': async () => ({ path: await waiting() }),
     'POST /api/v1/attendance/pending/{id}/resolve': async () => ({ path: await waiting() }),
@@ -619,6 +625,11 @@ describe('what those are answered who may call', () => {
       body: { timestamp: new Date(Date.UTC(2025, 1, 15) + 3_600_000 * ++made).toISOString() },
     }),
     'POST /api/v1/attendance/{id}/not-me': async () => ({ path: await punchOf() }),
+    'GET /api/v1/attendance/decisions/{decision_id}/avatar': async () => {
+      const { id } = await punchOf()
+      const punches = company.db.selectFrom('attendance').where('id', '=', id)
+      return { path: await punches.select('decision_id').executeTakeFirstOrThrow() }
+    },
     'POST /api/v1/attendance/{id}/not-me/resolve': async () => {
       const path = await punchOf()
       const dispute = { punch_id: path.id, device_id: 'GATE', created_at: company.clock.now() }
@@ -711,14 +722,14 @@ describe('what those are answered who may call', () => {
     // Those before this one, who were refused, are not its business.
     await company.db.deleteFrom('login_failures').execute()
     const headers = await headersOf(who, operation)
-    const { path = {}, body, query = '' } = (await given[operation.name]?.(headers)) ?? {}
+    const { path = {}, body } = (await given[operation.name]?.(headers)) ?? {}
     const there: Made = {
       ...{ employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, decision_id: 1 },
       ...path,
     }
     const request = {
       method: operation.method,
-      url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + query,
+      url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + queryOf(operation),
       headers,
       ...(operation.body && { payload: await bodyOf(operation, body) }),
     }
@@ -784,7 +795,7 @@ describe('what those are answered who may call', () => {
       for (const who of mayPass[permissionOf(operation)!]!) {
         const { statusCode } = await company.app.inject({
           method: operation.method,
-          url: addressOf(operation.path, nobodyThere),
+          url: addressOf(operation.path, nobodyThere) + queryOf(operation),
           headers: await headersOf(who, operation),
           ...(operation.body && { payload: await bodyOf(operation, past) }),
         })

@@ -110,6 +110,9 @@ const leaveOlderQueue = `new Promise((done) => {
   }
 })`
 
+/** Of the picture beside the answer, in its own pixels. */
+const pictureWidth = `document.querySelector('[data-look] img')?.naturalWidth`
+
 /** Covers the camera. */
 const cover = `document.querySelector('video').srcObject.getTracks().forEach((track) => { track.enabled = false })`
 
@@ -122,9 +125,13 @@ describe('a kiosk', () => {
   test('is paired by its link, sees who walks up, and punches for them without a touch', async () => {
     const { page, faults, deviceId } = await openKiosk(comesAndGoes)
     expect(await page.evaluate('location.hash + location.search')).toBe('')
+    const avatar = page.waitForResponse(/\/avatar\?/, { timeout: PATIENCE_MS })
     const { look, text } = await nextAnswer(page)
     expect(look).toBe('good')
     expect(text).toMatch(/^✓frontal→ VÀO\d\d:\d\d$/)
+    // The face that was taken makes way for the avatar, which is larger.
+    expect((await avatar).status()).toBe(200)
+    await expect.poll(() => page.evaluate(pictureWidth)).toBe(480)
     expect(await seriousFaults(page)).toEqual([])
     await page.getByRole('button', { name: 'Tôi không phải frontal' }).click()
     await page.getByText('Đã báo cho bộ phận nhân sự').waitFor()
@@ -149,6 +156,29 @@ describe('a kiosk', () => {
     await page.getByLabel('Pairing code').fill(code.toLowerCase())
     await page.getByRole('button', { name: 'Pair' }).click()
     await page.getByText('Look into the camera').waitFor({ timeout: PATIENCE_MS })
+    await page.getByRole('button', { name: 'Tiếng Việt' }).click()
+    await page.getByText('Nhìn vào camera').waitFor()
+    await page.getByRole('button', { name: 'English' }).click()
+    await page.getByText('Look into the camera').waitFor()
+  }, 120_000)
+
+  test('does all that one heartbeat asks for, though some of it loads the page anew', async () => {
+    const { page, faults, deviceId } = await openKiosk([{ who: undefined, seconds: 1 }])
+    await page.getByText('Nhìn vào camera').waitFor({ timeout: PATIENCE_MS })
+    const commands = `${server.base}/api/v1/devices/${deviceId}/commands`
+    const headers = company.owner
+    for (const command of ['reload', 'test_picture', 'reset', 'update'])
+      await call('POST', commands, { body: { command }, headers })
+    let loads = 0
+    page.on('load', () => loads++)
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    const states = async () =>
+      (await call<{ state: string }[]>('GET', commands, { headers })).map(({ state }) => state)
+    await expect.poll(states, { timeout: PATIENCE_MS }).toEqual(Array(4).fill('done'))
+    await expect.poll(() => loads, { timeout: PATIENCE_MS }).toBe(1)
+    await page.getByText('Nhìn vào camera').waitFor({ timeout: PATIENCE_MS })
+    expect(loads).toBe(1)
+    expect(faults).toEqual([])
   }, 120_000)
 
   test('refuses a stranger, in colour, symbol and words', async () => {

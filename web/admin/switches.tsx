@@ -1,8 +1,7 @@
 import { useTranslation } from 'react-i18next'
-import { chooseLanguage, type Language, languages } from '../shared/i18n.ts'
+import { chooseLanguage, type Language, languageNames, languages } from '../shared/i18n.ts'
 import { type Theme, themes, useTheme } from '../shared/theme.ts'
 
-const names: Record<Language, string> = { vi: 'Tiếng Việt', en: 'English' }
 const box = 'min-h-10 rounded-lg border border-line bg-surface px-2 text-sm'
 
 /** Language and colours of this browser. */
@@ -19,7 +18,7 @@ export function Switches() {
       >
         {languages.map((language) => (
           <option key={language} value={language} lang={language}>
-            {names[language]}
+            {languageNames[language]}
           </option>
         ))}
       </select>

@@ -85,3 +85,15 @@ export async function disown(kiosk: Kiosk, punchId: number): Promise<void> {
     body: { device_id: kiosk.deviceId },
   })
 }
+
+/** The answer is on the screen meanwhile, and not for long: an avatar that comes later is of no use. */
+const AVATAR_MS = 1500
+
+/** The avatar of whom a check has just recognised. Rejects with an ApiError, or with a TimeoutError. */
+export async function fetchAvatar(kiosk: Kiosk, decisionId: number): Promise<Blob> {
+  const response = await sendAs(kiosk, `/attendance/decisions/${decisionId}/avatar`, {
+    query: { device_id: kiosk.deviceId },
+    signal: AbortSignal.timeout(AVATAR_MS),
+  })
+  return response.blob()
+}

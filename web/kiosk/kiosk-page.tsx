@@ -127,11 +127,7 @@ export function KioskPage({ kiosk, onChange, onDisowned }: KioskPageProps) {
       {phase.kind === 'waiting' && <FaceFrame video={video} face={phase.face} sight={phase.sight} />}
       <TopBar kiosk={kiosk} isReached={isReached} waiting={waiting} isKept={isKept} />
       {result && (
-        <ResultPanel
-          result={result}
-          timeZone={kiosk.timeZone ?? undefined}
-          offersPin={kiosk.pinAllowed === true && isReached}
-        />
+        <ResultPanel kiosk={kiosk} result={result} offersPin={kiosk.pinAllowed === true && isReached} />
       )}
       <div className="absolute inset-x-0 bottom-0 flex flex-col items-center gap-5 p-6 pb-8">
         <NotMe result={result} disown={(punchId) => disown(kiosk, punchId)} />

@@ -2,7 +2,7 @@ import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button } from '../shared/button.tsx'
 import { useErrorText } from '../shared/error-text.ts'
-import { chooseLanguage, languages } from '../shared/i18n.ts'
+import { chooseLanguage, languageNames, languages } from '../shared/i18n.ts'
 import { type Kiosk, pairKiosk } from './pairing.ts'
 
 /** Takes the code that an administrator sees, typed or from the link in the QR code. */
@@ -77,7 +77,7 @@ export function PairPage({ onPaired }: { onPaired: (kiosk: Kiosk) => void }) {
             onClick={() => chooseLanguage(language)}
             lang={language}
           >
-            {language === 'vi' ? 'Tiếng Việt' : 'English'}
+            {languageNames[language]}
           </Button>
         ))}
       </div>

@@ -4,7 +4,9 @@ import { useErrorText } from '../shared/error-text.ts'
 import { clockTime } from '../shared/i18n.ts'
 import { useObjectUrl } from '../shared/object-url.ts'
 import type { Result } from './attendant.ts'
+import { fetchAvatar } from './check.ts'
 import { Glyph } from './glyph.tsx'
+import type { Kiosk } from './pairing.ts'
 
 /** Colour and symbol say the same: neither is ever alone. */
 const looks = {
@@ -16,17 +18,17 @@ const looks = {
 }
 
 interface ResultPanelProps {
+  kiosk: Kiosk
   result: Result
-  timeZone: string | undefined
   /** Whether an employee code with its PIN would do. */
   offersPin: boolean
 }
 
 /** The answer, in one glance and from two metres. */
-export function ResultPanel({ result, timeZone, offersPin }: ResultPanelProps) {
+export function ResultPanel({ kiosk, result, offersPin }: ResultPanelProps) {
   const { t } = useTranslation()
   const errorText = useErrorText()
-  if (result.kind === 'punched') return <Punched result={result} timeZone={timeZone} />
+  if (result.kind === 'punched') return <Punched kiosk={kiosk} result={result} />
   if (result.kind === 'saved')
     return (
       <Panel look="saved" title={t('kiosk.saved')}>
@@ -54,15 +56,16 @@ export function ResultPanel({ result, timeZone, offersPin }: ResultPanelProps) {
 }
 
 interface PunchedProps {
+  kiosk: Kiosk
   result: Extract<Result, { kind: 'punched' }>
-  timeZone: string | undefined
 }
 
-function Punched({ result: { checked, picture }, timeZone }: PunchedProps) {
+function Punched({ kiosk, result: { checked, picture } }: PunchedProps) {
   const { t } = useTranslation()
-  const url = useObjectUrl(picture)
-  const { employee_name, attendance_type = 'IN', timestamp, duplicate } = checked
-  const time = timestamp ? clockTime(timestamp, timeZone) : ''
+  const { employee_name, attendance_type = 'IN', timestamp, duplicate, decision_id } = checked
+  // The face just taken until the avatar is here, and where none comes.
+  const url = useObjectUrl(useAvatar(kiosk, decision_id) ?? picture)
+  const time = timestamp ? clockTime(timestamp, kiosk.timeZone ?? undefined) : ''
   return (
     <Panel look={duplicate ? 'known' : 'good'} title={employee_name ?? ''} picture={url}>
       {duplicate ? (
@@ -80,10 +83,27 @@ function Punched({ result: { checked, picture }, timeZone }: PunchedProps) {
   )
 }
 
+/** Of whom a check recognised: by it they see at once whether it took them for somebody else. */
+function useAvatar(kiosk: Kiosk, decisionId: number): Blob | undefined {
+  const [avatar, setAvatar] = useState<Blob>()
+  useEffect(() => {
+    let ended = false
+    setAvatar(undefined)
+    fetchAvatar(kiosk, decisionId).then(
+      (blob) => !ended && setAvatar(blob),
+      () => {},
+    )
+    return () => {
+      ended = true
+    }
+  }, [decisionId])
+  return avatar
+}
+
 interface PanelProps {
   look: keyof typeof looks
   title: string
-  /** Of whoever stands there. */
+  /** Of whoever stands there, or was recognised. */
   picture?: string
   children: ReactNode
 }
@@ -101,7 +121,7 @@ function Panel({ look, title, picture, children }: PanelProps) {
           <img
             src={picture}
             alt=""
-            className="size-[min(38vw,34vh)] rounded-full border-8 border-white object-cover"
+            className="size-[min(38vw,30vh)] rounded-full border-8 border-white object-cover"
           />
         )}
         <span

@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { clockTime, longDate } from '../shared/i18n.ts'
+import { chooseLanguage, clockTime, languageNames, languages, longDate } from '../shared/i18n.ts'
 import { Glyph } from './glyph.tsx'
 import type { Kiosk } from './pairing.ts'
 
@@ -39,8 +39,26 @@ export function TopBar({ kiosk, isReached, waiting, isKept }: TopBarProps) {
       <div className="text-right">
         <p className="font-semibold text-5xl tabular-nums sm:text-7xl">{clockTime(now, zone)}</p>
         <p className="text-white/85 sm:text-xl">{longDate(now, zone)}</p>
+        <LanguageButton />
       </div>
     </header>
+  )
+}
+
+/** Changes to the other language. */
+function LanguageButton() {
+  const { i18n } = useTranslation()
+  const other = languages.find((language) => language !== i18n.language)!
+  return (
+    <button
+      type="button"
+      lang={other}
+      // Off line its texts may never have come.
+      onClick={() => chooseLanguage(other).catch(() => {})}
+      className="mt-3 min-h-11 rounded-full border-2 border-white/60 bg-black/60 px-4 font-semibold sm:text-lg"
+    >
+      {languageNames[other]}
+    </button>
   )
 }
 

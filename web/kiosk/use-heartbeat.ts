@@ -34,14 +34,17 @@ export function useHeartbeat(props: HeartbeatProps): void {
           await keepKiosk({ ...kiosk, ...self })
           onChange({ ...kiosk, ...self })
         }
+        let obeyed: Promise<void> | undefined
         try {
           await queue.send()
         } finally {
           // The server gives a command once: it must not be lost to what went wrong before it, nor be waited for.
-          obeyAll(kiosk, commands, video, isIdle)
+          obeyed = obeyAll(kiosk, commands, video, isIdle)
         }
-        if (beats++ % BEATS_PER_VERSION_CHECK === 0 && (await isOutdated()) && isIdle.current)
-          location.reload()
+        if (beats++ % BEATS_PER_VERSION_CHECK === 0 && (await isOutdated())) {
+          await obeyed
+          if (isIdle.current) location.reload()
+        }
       } catch (error) {
         if (error instanceof ApiError && error.code === 'unknown_device') onDisowned()
         else onReached(error instanceof ApiError && error.status >= 400 && error.status < 500)
@@ -63,24 +66,23 @@ function asTold(told: Omit<Heartbeat, 'commands'>) {
   return { direction, pinAllowed, name, siteName, timeZone }
 }
 
+/** Does what needs no new page first: with the page goes whatever has not had its turn. */
 async function obeyAll(
   kiosk: Kiosk,
   commands: Command[],
   video: RefObject<HTMLVideoElement | null>,
   isIdle: RefObject<boolean>,
 ): Promise<void> {
-  for (const command of commands) {
+  const isLoad = ({ command }: Command) => command === 'reload' || command === 'reset'
+  for (const command of commands.filter((one) => !isLoad(one))) {
     try {
       if (command.command === 'test_picture') await testPicture(kiosk, command, video.current)
-      else {
-        // Not in the face of whoever stands here.
-        while (!isIdle.current) await pause(500)
-        await load(kiosk, command)
-      }
+      else await acknowledge(kiosk, command, 'done', 'configuration taken')
     } catch (error) {
       await acknowledge(kiosk, command, 'failed', String(error)).catch(() => {})
     }
   }
+  await load(kiosk, commands.filter(isLoad), isIdle)
 }
 
 async function testPicture(kiosk: Kiosk, command: Command, video: HTMLVideoElement | null): Promise<void> {
@@ -90,10 +92,16 @@ async function testPicture(kiosk: Kiosk, command: Command, video: HTMLVideoEleme
   await acknowledge(kiosk, command, 'done', result)
 }
 
-async function load(kiosk: Kiosk, command: Command): Promise<void> {
-  if (command.command === 'update') return acknowledge(kiosk, command, 'done', 'configuration taken')
-  await acknowledge(kiosk, command, 'done', 'loading the page anew')
+/** Loads the page anew, once for all commands that ask for it. */
+async function load(kiosk: Kiosk, commands: Command[], isIdle: RefObject<boolean>): Promise<void> {
+  if (commands.length === 0) return
+  // Not in the face of whoever stands here.
+  while (!isIdle.current) await pause(500)
+  const told = commands.map((command) => acknowledge(kiosk, command, 'done', 'loading the page anew'))
+  const isTold = (await Promise.allSettled(told)).some(({ status }) => status === 'fulfilled')
+  // Where the server does not answer, the page could not come back.
+  if (!isTold) return
   // A reset also forgets what was kept of the page; what waits to be sent stays.
-  if (command.command === 'reset') await caches?.delete('kiosk')
+  if (commands.some(({ command }) => command === 'reset')) await caches?.delete('kiosk')
   location.reload()
 }

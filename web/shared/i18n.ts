@@ -5,6 +5,8 @@ import { recall, store } from './local.ts'
 
 export const languages = ['vi', 'en'] as const
 export type Language = (typeof languages)[number]
+/** Each in itself: whoever looks for theirs may know no other. */
+export const languageNames: Record<Language, string> = { vi: 'Tiếng Việt', en: 'English' }
 
 declare module 'i18next' {
   interface CustomTypeOptions {
