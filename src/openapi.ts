@@ -282,6 +282,7 @@ const mediaTypes: Record<string, string[]> = {
   'GET /api/v1/attendance/export': ['text/csv', spreadsheet],
   'GET /api/v1/attendance/stream': ['text/event-stream'],
   'GET /api/v1/attendance/{id}/image': ['image/jpeg'],
+  'GET /api/v1/attendance/pending/{id}/image': ['image/jpeg'],
   'GET /api/v1/attendance/decisions/{decision_id}/image': ['image/jpeg'],
   'GET /api/v1/attendance/decisions/{decision_id}/avatar': ['image/jpeg'],
   'POST /api/v1/employees/photos/import': ['application/json', 'application/x-ndjson'],

@@ -13,7 +13,6 @@ import { decisionPath } from './explain-schema.ts'
 import type { PictureDeps } from './pictures.ts'
 import type { View } from './punches.ts'
 import {
-  avatarQuery,
   disputeQuery,
   disputeSchema,
   notMeAnswer,
@@ -46,14 +45,11 @@ export function disputeRoutes(app: App, deps: DisputeRouteDeps): void {
           'Only for the kiosk that checked, by its own key: whoever stands there sees at once whether it is them. ' +
           'At most 480 pixels a side.',
         params: decisionPath,
-        querystring: avatarQuery,
         response: { 200: z.any().describe('image/jpeg'), ...problems },
       },
     },
-    async ({ caller, params, query }, reply) => {
-      requireOwnDevice(caller, query.device_id)
-      requireKey(caller)
-      const jpeg = await readAvatar(deps, params.decision_id, query.device_id)
+    async ({ caller, params }, reply) => {
+      const jpeg = await readAvatar(deps, params.decision_id, requireKey(caller))
       return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
     },
   )
@@ -137,8 +133,11 @@ export function disputeRoutes(app: App, deps: DisputeRouteDeps): void {
   })
 }
 
-/** Where kiosks need no key, anybody can say that they are one: decisions are numbered, and their faces would be there to take. */
-function requireKey(caller: Caller): void {
-  if (caller.kind === 'kiosk' && caller.deviceId !== undefined) return
+/**
+ * The id of the kiosk whose key was sent. Where kiosks need none, anybody can say that they are one: decisions are numbered,
+ * and the faces would be there to take. Throws `forbidden`.
+ */
+function requireKey(caller: Caller): string {
+  if (caller.kind === 'kiosk' && caller.deviceId !== undefined) return caller.deviceId
   throw new AppError('forbidden', 'This is for kiosks that are paired. Send the key of the kiosk.')
 }

@@ -128,8 +128,6 @@ export const disputeState = z.enum(['open', 'confirmed', 'rejected'])
 
 export const notMeSchema = z.object({ device_id: deviceId.describe('The kiosk at which the punch was made') })
 
-export const avatarQuery = z.object({ device_id: deviceId.describe('The kiosk that checked') })
-
 export const notMeAnswer = z.object({
   success: z.literal(true),
   message: z.string(),

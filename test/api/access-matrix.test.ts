@@ -543,14 +543,8 @@ describe('what those are answered who may call', () => {
     JSON.parse(Buffer.from(authorization.split('.')[1] ?? '', 'base64url').toString()).sid
 
   type Made = Record<string, unknown>
-  const queryOf = ({ name }: Operation) => neededQueries[name] ?? ''
-  /** What must stand in the query. */
-  const neededQueries: Record<string, string> = {
-    'GET /api/v1/attendance/export': '?from=2025-03-01T00:00:00Z',
-    'GET /api/v1/attendance/decisions/{decision_id}/avatar': '?device_id=GATE',
-  }
   /** What stands in the path and the body where the same cannot be done twice, or needs something that is there. */
-  const given: Record<string, (headers: Headers) => Promise<{ path?: Made; body?: Made }>> = {
+  const given: Record<string, (headers: Headers) => Promise<{ path?: Made; body?: Made; query?: string }>> = {
     'DELETE /api/v1/auth/sessions/{session_id}': async (headers) => ({
       path: { session_id: sessionOf(headers) },
     }),
@@ -609,6 +603,7 @@ describe('what those are answered who may call', () => {
     },
     'GET /api/v1/device-management/network/scan': async () => minutesLater(),
     'POST /api/v1/device-management/network/scan': async () => minutesLater(),
+    'GET /api/v1/attendance/export': async () => ({ query: '?from=2025-03-01T00:00:00Z' }),
     'POST /api/v1/attendance/sync': async () => ({ body: { event: JSON.stringify(kioskEvent()) } }),
     'GET /api/v1/attendance/pending/{id}/image': async () => ({ path: await waiting() }),
     'POST /api/v1/attendance/pending/{id}/resolve': async () => ({ path: await waiting() }),
@@ -722,14 +717,14 @@ describe('what those are answered who may call', () => {
     // Those before this one, who were refused, are not its business.
     await company.db.deleteFrom('login_failures').execute()
     const headers = await headersOf(who, operation)
-    const { path = {}, body } = (await given[operation.name]?.(headers)) ?? {}
+    const { path = {}, body, query = '' } = (await given[operation.name]?.(headers)) ?? {}
     const there: Made = {
       ...{ employee_id: 'ANN', device_id: 'GATE', site_id: 1, id: punch, photo_id: 1, decision_id: 1 },
       ...path,
     }
     const request = {
       method: operation.method,
-      url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + queryOf(operation),
+      url: addressOf(operation.path, (name) => encodeURIComponent(String(there[name]))) + query,
       headers,
       ...(operation.body && { payload: await bodyOf(operation, body) }),
     }
@@ -795,7 +790,7 @@ describe('what those are answered who may call', () => {
       for (const who of mayPass[permissionOf(operation)!]!) {
         const { statusCode } = await company.app.inject({
           method: operation.method,
-          url: addressOf(operation.path, nobodyThere) + queryOf(operation),
+          url: addressOf(operation.path, nobodyThere),
           headers: await headersOf(who, operation),
           ...(operation.body && { payload: await bodyOf(operation, past) }),
         })

@@ -29,11 +29,8 @@ async function check(image: Buffer): Promise<number> {
   const answer = await send('POST', '/attendance/check', form({ image, device_id: 'GATE' }), gate)
   return answer.json().decision_id
 }
-const avatar = (decision: number, headers: object = gate, device = 'GATE', { app } = running) =>
-  app.inject({
-    url: `/api/v1/attendance/decisions/${decision}/avatar?device_id=${device}`,
-    headers: { ...headers },
-  })
+const avatar = (decision: number, headers: object = gate, { app } = running) =>
+  app.inject({ url: `/api/v1/attendance/decisions/${decision}/avatar`, headers: { ...headers } })
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().code]
 /** How much a picture differs from another one of the same size, from 0 to 255. */
 async function difference(one: Buffer, other: Buffer): Promise<number> {
@@ -90,9 +87,7 @@ describe('the avatar of whom a kiosk has just recognised', () => {
   test('is for the kiosk of the check alone', async () => {
     const decision = await check(ann!)
     const back = await kioskHeaders(running, 'BACK')
-    expect(outcome(await avatar(decision, back))).toEqual([403, 'wrong_device'])
-    expect(outcome(await avatar(decision, back, 'BACK'))).toEqual([404, 'decision_not_found'])
-    expect(outcome(await avatar(decision, gate, 'BACK'))).toEqual([403, 'wrong_device'])
+    expect(outcome(await avatar(decision, back))).toEqual([404, 'decision_not_found'])
   })
 
   test('is for no person, no program and nobody', async () => {
@@ -139,9 +134,9 @@ describe('the avatar of whom a kiosk has just recognised', () => {
       })
       const { decision_id, recognized } = checked.json()
       expect(recognized).toBe(true)
-      expect(outcome(await avatar(decision_id, headers, 'GATE', open))).toEqual([403, 'forbidden'])
+      expect(outcome(await avatar(decision_id, headers, open))).toEqual([403, 'forbidden'])
       const paired = await kioskHeaders(open, 'GATE')
-      expect((await avatar(decision_id, paired, 'GATE', open)).statusCode).toBe(200)
+      expect((await avatar(decision_id, paired, open)).statusCode).toBe(200)
     } finally {
       await open.close()
     }

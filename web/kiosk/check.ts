@@ -92,7 +92,6 @@ const AVATAR_MS = 1500
 /** The avatar of whom a check has just recognised. Rejects with an ApiError, or with a TimeoutError. */
 export async function fetchAvatar(kiosk: Kiosk, decisionId: number): Promise<Blob> {
   const response = await sendAs(kiosk, `/attendance/decisions/${decisionId}/avatar`, {
-    query: { device_id: kiosk.deviceId },
     signal: AbortSignal.timeout(AVATAR_MS),
   })
   return response.blob()
