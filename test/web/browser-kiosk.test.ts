@@ -125,7 +125,7 @@ describe('a kiosk', () => {
   test('is paired by its link, sees who walks up, and punches for them without a touch', async () => {
     const { page, faults, deviceId } = await openKiosk(comesAndGoes)
     expect(await page.evaluate('location.hash + location.search')).toBe('')
-    const avatar = page.waitForResponse(/\/avatar\?/, { timeout: PATIENCE_MS })
+    const avatar = page.waitForResponse(/\/avatar$/, { timeout: PATIENCE_MS })
     const { look, text } = await nextAnswer(page)
     expect(look).toBe('good')
     expect(text).toMatch(/^✓frontal→ VÀO\d\d:\d\d$/)
