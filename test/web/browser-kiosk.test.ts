@@ -15,6 +15,7 @@ import { seriousFaults } from './axe.ts'
 import { launchBrowser, openPage } from './browser.ts'
 import { type Scene, writeVideo } from './camera.ts'
 import { openWire, type Wire } from './network.ts'
+import { expectGoodLooks, looks } from './office.ts'
 
 const PATIENCE_MS = 60_000
 
@@ -231,6 +232,37 @@ describe('a kiosk', () => {
     await page.getByRole('button', { name: 'Use employee code and PIN' }).waitFor({ state: 'detached' })
     expect(faults.filter((fault) => !fault.includes('ERR_'))).toEqual([])
   }, 180_000)
+
+  test.each(looks)(
+    'looks well in %s: pairing, waiting, typing a PIN, answering, off line',
+    async (language, locale) => {
+      const api = `${server.base}/api/v1`
+      const headers = company.owner
+      await call('PUT', `${api}/employees/frontal/pin`, { body: { pin: '4711' }, headers })
+      await call('PATCH', `${api}/sites/1`, { body: { pin_allowed: true }, headers })
+      const { page } = await openKiosk([{ who: undefined, seconds: 2 }], { locale })
+      const unpaired = await openPage(await browser!.newContext({ locale }))
+      await unpaired.page.goto(`${wire.base}/kiosk`)
+      await unpaired.page.getByRole('textbox').waitFor()
+      await expectGoodLooks(unpaired.page, `kiosk-pair-${language}`)
+      const byPin = page.getByRole('button', { name: /PIN/ })
+      await byPin.waitFor({ timeout: PATIENCE_MS })
+      await expectGoodLooks(page, `kiosk-${language}`)
+      await byPin.click()
+      await expectGoodLooks(page, `kiosk-pin-${language}`)
+      await page.getByRole('textbox').first().fill('frontal')
+      await page.locator('[type=password]').fill('4711')
+      await page.keyboard.press('Enter')
+      await nextAnswer(page)
+      await expectGoodLooks(page, `kiosk-answer-${language}`)
+      await left(page)
+      wire.cut()
+      await page.evaluate("dispatchEvent(new Event('online'))")
+      await byPin.waitFor({ state: 'detached' })
+      await expectGoodLooks(page, `kiosk-offline-${language}`)
+    },
+    180_000,
+  )
 
   test('goes on without a network, also after a new start, and sends what it kept exactly once', async () => {
     const { page, deviceId } = await openKiosk(comesAndGoes)
