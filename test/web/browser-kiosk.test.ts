@@ -224,6 +224,7 @@ describe('a kiosk', () => {
     await page.getByRole('button', { name: 'Go on' }).click()
     const { look, text } = await nextAnswer(page)
     expect([look, text]).toEqual(['good', expect.stringMatching(/frontal→ IN\d\d:\d\d$/)])
+    expect(await page.getByRole('button', { name: 'I am not frontal' }).count()).toBe(0)
     expect(await punchesAt(deviceId)).toMatchObject([{ employee_id: 'frontal', kind: 'pin' }])
     await left(page)
     // Off line nobody could compare a PIN.

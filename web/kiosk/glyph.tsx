@@ -10,7 +10,7 @@ export function Glyph({ name }: { name: keyof typeof strokes }) {
     <svg
       viewBox="0 0 24 24"
       aria-hidden="true"
-      className="size-[1em]"
+      className="size-[1em] shrink-0"
       fill="none"
       stroke="currentColor"
       strokeWidth="2.4"

@@ -158,7 +158,8 @@ export function NotMe({
     // Whoever is answered next sees no name but their own.
     if (result.kind !== 'punched') return setPunch(undefined)
     const { attendance_id, employee_name, duplicate } = result.checked
-    if (attendance_id === undefined || duplicate) return setPunch(undefined)
+    // Whoever typed their PIN was taken for nobody else.
+    if (attendance_id === undefined || duplicate || !result.picture) return setPunch(undefined)
     setPunch({ id: attendance_id, name: employee_name ?? '' })
     setSaid(undefined)
   }, [result])
