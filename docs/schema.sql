@@ -90,7 +90,7 @@ CREATE FUNCTION public.only_forget() RETURNS trigger
     AS $$
       BEGIN
         IF to_jsonb(NEW) - 'record' = to_jsonb(OLD) - 'record'
-          AND NEW.record = (OLD.record - '{candidates,face,quality,frames}'::text[]) #- '{liveness,signals}'::text[] THEN RETURN NEW; END IF;
+          AND NEW.record = (OLD.record - '{candidates,face,quality,frames,claimed}'::text[]) #- '{liveness,signals}'::text[] THEN RETURN NEW; END IF;
         RAISE EXCEPTION 'rows of % are never changed', TG_TABLE_NAME;
       END $$;
 
@@ -887,7 +887,7 @@ CREATE INDEX decisions_created_at ON public.decisions USING btree (created_at);
 
 CREATE INDEX decisions_employee ON public.decisions USING btree (employee_id, created_at);
 
-CREATE INDEX decisions_to_forget ON public.decisions USING btree (created_at) WHERE ((record ?| '{candidates,face,quality,frames}'::text[]) OR ((record #> '{liveness,signals}'::text[]) IS NOT NULL));
+CREATE INDEX decisions_to_forget ON public.decisions USING btree (created_at) WHERE ((record ?| '{candidates,face,quality,frames,claimed}'::text[]) OR ((record #> '{liveness,signals}'::text[]) IS NOT NULL));
 
 CREATE INDEX device_commands_device ON public.device_commands USING btree (device_id, id DESC);
 

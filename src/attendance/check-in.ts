@@ -240,8 +240,8 @@ async function decideAndStore(
       // Sealed with the key of somebody who was deactivated meanwhile, it would be nobody's to open.
       const kept = shown === undefined || person ? picture : undefined
       const conclusion = {
-        ...{ looked, frames, pad, found, best, rules, decision, refusal, last },
-        ...{ requested, timeZone, at, now, picture: kept },
+        ...{ looked, frames, pad, steps, found, best, rules, decision, refusal, last },
+        ...{ claimed: request.claimed, requested, timeZone, at, now, picture: kept },
       }
       if (refusal) return storeRefusal(trx, deps, request, refusal, conclusion)
       const answer = await store(trx, deps, request, conclusion)

@@ -57,6 +57,8 @@ export const decisionRecordSchema = z
     time_of: z.literal('client'),
     captured_at: text,
     received_at: text,
+    /** The employee code that came with the pictures: of whomever, or of nobody. */
+    claimed: text,
     /** Whose networks looked; see `digestOf`. */
     pack: z.object({ name: text, digest: text }).partial(),
     picture: z.object({ widthPx: number, heightPx: number }).partial(),
@@ -73,7 +75,13 @@ export const decisionRecordSchema = z
     /** One for each picture of the check, in the order in which they were taken. */
     frames: z.array(frame),
     liveness: z
-      .object({ state: livenessSchema, policy: z.enum(['off', 'flag', 'enforce']), signals: z.array(signal) })
+      .object({
+        state: livenessSchema,
+        policy: z.enum(['off', 'flag', 'enforce']),
+        /** What the challenge asked for, in order; missing where none was answered. */
+        steps: z.array(text),
+        signals: z.array(signal),
+      })
       .partial(),
     thresholds: z
       .object({

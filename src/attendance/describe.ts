@@ -1,6 +1,7 @@
 import type { FaceEngine } from '../face/engine.ts'
 import { findPack } from '../face/packs/catalogue.ts'
 import { digestOf } from '../face/packs/digest.ts'
+import type { Action } from '../face/pad/challenge.ts'
 import type { Candidate, Gallery, Identification } from '../gallery/gallery.ts'
 import { MARGIN } from '../gallery/look-alikes.ts'
 import type { AppError } from '../shared/errors.ts'
@@ -16,6 +17,10 @@ export interface Conclusion {
   /** Each of several pictures, as the record has it. */
   frames: DecisionRecord['frames']
   pad: LivenessFound
+  /** What the kiosk was asked to have done, where the pictures answer a challenge. */
+  steps: readonly Action[] | undefined
+  /** Who the person says to be. */
+  claimed: string | undefined
   /** Undefined where nothing could be compared. */
   found: Identification | undefined
   /** Who was recognised. */
@@ -44,7 +49,7 @@ export function describe(
   capturedAt: Date | undefined,
   conclusion: Conclusion,
 ): DecisionRecord {
-  const { looked, frames, found, pad, rules, decision, refusal, requested, now } = conclusion
+  const { looked, frames, found, pad, steps, claimed, rules, decision, refusal, requested, now } = conclusion
   const face = bestFace(looked)
   // The one that looked, which may not be in use any more.
   const pack = (face && findPack(face.pack)) ?? deps.engine.pack
@@ -56,6 +61,7 @@ export function describe(
       captured_at: capturedAt.toISOString(),
       received_at: now.toISOString(),
     }),
+    ...(claimed !== undefined && { claimed }),
     pack: { name: pack.name, digest: digestOf(pack.files) },
     picture: looked.frames[looked.embedded[0]?.frame ?? 0].picture,
     ...(face && {
@@ -67,7 +73,12 @@ export function describe(
       },
     }),
     ...(frames && { frames }),
-    liveness: { state: pad.state, policy: rules.padPolicy, signals: pad.signals },
+    liveness: {
+      state: pad.state,
+      policy: rules.padPolicy,
+      ...(steps && { steps: [...steps] }),
+      signals: pad.signals,
+    },
     thresholds: {
       quality: rules.minQuality,
       ...(found && {

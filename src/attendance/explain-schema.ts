@@ -74,6 +74,12 @@ export const explanationSchema = z
     captured_at: text.describe(
       "When the picture was taken by the client's clock, where it was sent in later",
     ),
+    claimed: z
+      .object(person)
+      .nullable()
+      .describe(
+        'Who the person said to be, where an employee code came with the pictures; of nobody as well',
+      ),
     duplicate_of: number.describe('The punch that it repeated'),
     superseded_by: number.describe('The correction that took the place of its punch'),
     disputed: disputeState.nullable().describe('Whether somebody said that its punch is not theirs'),
@@ -125,6 +131,10 @@ export const explanationSchema = z
       .object({
         state: livenessSchema.nullable(),
         policy: text,
+        steps: z
+          .array(z.string())
+          .nullable()
+          .describe('What the challenge asked for, in order, where the pictures answer one'),
         signals: z.array(
           z.object({
             signal: text,

@@ -44,6 +44,7 @@ export async function explain(deps: ExplainDeps, row: DecisionRow): Promise<Expl
     forgotten: isForgotten(row, record),
     requested: record.requested ?? null,
     captured_at: record.captured_at ?? null,
+    claimed: record.claimed === undefined ? null : personOf(record.claimed),
     duplicate_of: row.duplicate_of,
     superseded_by: row.superseded_by,
     disputed: row.disputed,
@@ -81,15 +82,19 @@ type Person = Pick<Explanation['candidates'][number], 'employee_id' | 'name' | '
 
 /**
  * How the people of a record are shown: by id and name to those who may see them, under a pseudonym to all. Nobody is
- * named who was erased since, or purged: what is left of them in others' records is of no person.
+ * named who was erased since, or purged: what is left of them in others' records is of no person. Nor is who came since:
+ * a code that was nobody's then was not theirs.
  */
 async function peopleIn(
   { db, reader }: ExplainDeps,
   { made_at }: DecisionRow,
-  { candidates = [], frames = [] }: DecisionRecord,
+  { candidates = [], frames = [], claimed }: DecisionRecord,
 ): Promise<(employeeId: string | undefined) => Person> {
-  const named = [...candidates.map((one) => one.employee_id), ...frames.map((one) => one.votes?.employee_id)]
-  const ids = [...new Set(named.filter((id) => id !== undefined))]
+  const resembled = [
+    ...candidates.map((one) => one.employee_id),
+    ...frames.map((one) => one.votes?.employee_id),
+  ]
+  const ids = [...new Set([...resembled, claimed].filter((id) => id !== undefined))]
   const seen = reader.seesPeople && ids.length > 0 ? await seenBy(db, reader, ids, made_at) : []
   const names = new Map(seen.map(({ employee_id, name }) => [employee_id, name]))
   return (id) => ({
@@ -104,6 +109,7 @@ async function seenBy(db: Database, { view }: Reader, ids: string[], madeAt: Dat
     .selectFrom('employees')
     .select(['employee_id', 'name'])
     .where(sql<SqlBool>`employee_id = ANY(${ids}::text[])`)
+    .where('created_at', '<=', madeAt)
     .where(
       sql<SqlBool>`NOT EXISTS (SELECT FROM erasures
         WHERE erasures.employee_id = employees.employee_id AND erasures.at >= ${madeAt}::timestamptz)`,
@@ -152,7 +158,8 @@ function livenessOf({ liveness }: DecisionRecord): Explanation['liveness'] {
     scores: scores ?? {},
     reason: reason ?? null,
   }))
-  return { state: liveness.state ?? null, policy: liveness.policy ?? null, signals }
+  const { state = null, policy = null, steps = null } = liveness
+  return { state, policy, steps, signals }
 }
 
 function candidatesOf(

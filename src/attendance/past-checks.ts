@@ -12,8 +12,9 @@ export function pastChecks({ db, photos, vault, clock }: PictureDeps & { clock: 
   return {
     async pictures(since, limit) {
       const kept = await keptPictures(db, since, clock.now(), limit)
-      return kept.map(({ decisionId, employeeId, imagePath }) => ({
+      return kept.map(({ decisionId, employeeId, claimed, imagePath }) => ({
         decisionId,
+        claimed: claimed ?? undefined,
         read: async () => {
           const key = employeeId === null ? undefined : await findKey(vault, db, employeeId)
           try {
@@ -26,7 +27,7 @@ export function pastChecks({ db, photos, vault, clock }: PictureDeps & { clock: 
     },
 
     // The rule of a single picture, whatever is said of presentation attacks: that is not the pack's doing.
-    identify(gallery, analysis) {
+    identify(gallery, analysis, claimed) {
       if (analysis.kind !== 'face') return undefined
       const { candidates, threshold, dissent } = gallery.identify([voteOf(analysis.face)], 2)
       const decision = decide(
@@ -35,7 +36,7 @@ export function pastChecks({ db, photos, vault, clock }: PictureDeps & { clock: 
           liveness: 'unavailable',
           candidates,
           dissent,
-          claimed: undefined,
+          claimed,
           candidateIsActive: true,
           requested: 'IN',
           now: clock.now(),

@@ -145,13 +145,16 @@ function decisionPictures(db: Database, now: Date) {
     .where(stillKept(now))
 }
 
-/** The pictures of checks since then that are still kept, newest first, each with whose key it is sealed with. */
+/**
+ * The pictures of checks since then that are still kept, newest first, each with whose key it is sealed with and who the
+ * person said to be.
+ */
 export async function keptPictures(
   db: Database,
   since: Date,
   now: Date,
   limit: number,
-): Promise<{ decisionId: number; employeeId: string | null; imagePath: string }[]> {
+): Promise<{ decisionId: number; employeeId: string | null; claimed: string | null; imagePath: string }[]> {
   const rows = await db
     .selectFrom('decisions')
     .leftJoin('attendance', (join) =>
@@ -164,6 +167,7 @@ export async function keptPictures(
       'decisions.employee_id as employeeId',
       fn.coalesce('attendance.image_path', 'decisions.image_path').as('imagePath'),
     ])
+    .select(sql<string | null>`decisions.record ->> 'claimed'`.as('claimed'))
     .where('decisions.kind', '=', 'face')
     .where('decisions.created_at', '>', since)
     .where(({ fn, eb }) => eb(fn.coalesce('attendance.image_path', 'decisions.image_path'), 'is not', null))

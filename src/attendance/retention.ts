@@ -28,8 +28,8 @@ export async function applyRetention(
 }
 
 /**
- * Forgets whom else a face resembled and what was measured of it, in all pictures of a check, in decisions before a time.
- * What was decided, by which rule and thresholds, with which confidence, models and liveness, stays. Returns how many
+ * Forgets whom else a face resembled, whom its person said to be, and what was measured of it, in all pictures of a check,
+ * in decisions before a time. What was decided, by which rule and thresholds, with which confidence, models and liveness, stays. Returns how many
  * decisions it was.
  */
 async function forgetMeasures(db: Database, before: Date): Promise<number> {
@@ -37,11 +37,11 @@ async function forgetMeasures(db: Database, before: Date): Promise<number> {
   for (let batch = 1; batch <= BATCHES_A_RUN; batch++) {
     const { numAffectedRows = 0n } = await sql`
       UPDATE decisions
-      SET record = (record - '{candidates,face,quality,frames}'::text[]) #- '{liveness,signals}'::text[]
+      SET record = (record - '{candidates,face,quality,frames,claimed}'::text[]) #- '{liveness,signals}'::text[]
       WHERE id IN (
         SELECT id FROM decisions
         WHERE created_at < ${before}::timestamptz
-          AND (record ?| '{candidates,face,quality,frames}' OR record #> '{liveness,signals}' IS NOT NULL)
+          AND (record ?| '{candidates,face,quality,frames,claimed}' OR record #> '{liveness,signals}' IS NOT NULL)
         ORDER BY created_at LIMIT ${BATCH})`.execute(db)
     forgotten += Number(numAffectedRows)
     if (numAffectedRows < BATCH) break

@@ -10,6 +10,7 @@ import * as sealedBiometrics from './migrations/0008-sealed-biometrics.ts'
 import * as recognition from './migrations/0009-recognition.ts'
 import * as kioskQueue from './migrations/0010-kiosk-queue.ts'
 import * as pins from './migrations/0011-pins.ts'
+import * as claimed from './migrations/0012-claimed.ts'
 import type { Database } from './tables.ts'
 
 /** All of them, in order. A list and not a folder, so that it is the same from src/ and from dist/. */
@@ -25,6 +26,7 @@ const migrations: Record<string, Migration> = {
   '0009-recognition': recognition,
   '0010-kiosk-queue': kioskQueue,
   '0011-pins': pins,
+  '0012-claimed': claimed,
 }
 
 /** Names of all migrations of this program, in order. */

@@ -45,14 +45,15 @@ export interface Measurement {
 
 /** How many people's faces the normalised table is made with. */
 export const COHORT = 200
-/** What the score tables are fitted to at the least. */
-const MIN_IMPOSTOR_PAIRS = 1000
+/** Pairs of the same few people over and over say nothing of others: it is people that count, and not photos. */
+const MIN_PEOPLE = 50
 /** A head turned less than this is called frontal. */
 const FRONTAL_DEGREES = 15
 
 /**
  * Looks at the photos of a folder laid out as identity/*.jpg; an `index.csv` (identity,file,group) in it names groups.
- * Rejects with a sentence when the folder is missing or too small to say anything of false matches.
+ * Rejects with a sentence when the folder is missing or too small to say anything of false matches, or a file in it is no
+ * picture.
  */
 export async function lookAtPhotos(
   engine: FaceEngine,
@@ -61,27 +62,32 @@ export async function lookAtPhotos(
 ): Promise<{ photos: Photo[]; people: string[] }> {
   if (!existsSync(folder)) throw new Error(`There is no folder ${folder}.`)
   const groupOf = readGroups(join(folder, 'index.csv'))
-  const people = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .sort()
-  const files = people.flatMap((name, person) =>
+  const photosOf = (name: string) =>
     readdirSync(join(folder, name))
       .filter((file) => /\.(jpe?g|png|webp)$/i.test(file))
       .sort()
-      .map((file) => ({ person, path: join(folder, name, file), group: groupOf.get(name) ?? 'all' })),
-  )
-  const strangers =
-    files.reduce((sum, one) => sum + files.filter(({ person }) => person !== one.person).length, 0) / 2
-  if (strangers < MIN_IMPOSTOR_PAIRS)
+  const people = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && photosOf(entry.name).length > 0)
+    .map((entry) => entry.name)
+    .sort()
+  if (people.length < MIN_PEOPLE)
     throw new Error(
-      `${files.length} photos of ${people.length} people make ${strangers} pairs of different people. At least ` +
-        `${MIN_IMPOSTOR_PAIRS} are needed to say anything of false matches: 50 people or more.`,
+      `There are photos of ${people.length} people in ${folder}. At least ${MIN_PEOPLE} are needed to say anything of ` +
+        'false matches.',
     )
+  const files = people.flatMap((name, person) =>
+    photosOf(name).map((file) => ({
+      person,
+      path: join(folder, name, file),
+      group: groupOf.get(name) ?? 'all',
+    })),
+  )
   const photos: Photo[] = []
   for (const [index, { person, path, group }] of files.entries()) {
     progress(index, files.length)
-    const seen = await engine.analyse(readFileSync(path), 'central')
+    const seen = await engine.analyse(readFileSync(path), 'central').catch((error: Error) => {
+      throw new Error(`The photo ${path} cannot be looked at: ${error.message}`, { cause: error.cause })
+    })
     const face = seen.kind === 'face' ? seen.face : null
     photos.push({
       person,

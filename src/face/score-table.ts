@@ -2,6 +2,10 @@ import type { ScoreTable } from './packs/pack.ts'
 
 /** How many of the highest impostor scores the tail is fitted to, as a share. */
 const TAIL_SHARE = 1e-3
+/** And at the least: the rate of a tail that is fitted to k scores is off by 1 / sqrt(k) of itself, here by a fifth. */
+const MIN_TAIL = 30
+/** Fewer scores say nothing of the rates that thresholds are about. */
+const MIN_SCORES = 1000
 
 /**
  * -log10 of the false-match rate at a score, by linear interpolation; beyond the last point the fitted tail goes on
@@ -43,28 +47,30 @@ export function thresholdOfSize(people: number, targetFpir: number): number {
 }
 
 /**
- * The table of a set of impostor scores: counted down to the last thousandth, then an exponential tail whose rate is
- * the maximum-likelihood one, 1 / mean excess over the start of the tail (peaks over threshold with shape 0; Coles 2001,
- * ch. 4). Cosine tails are lighter than that, so the tail promises less than it keeps. Needs 1,000 scores or more.
+ * The table of a set of impostor scores: counted down to the last thousandth, or to the 30 highest where these are more,
+ * then an exponential tail whose rate is the maximum-likelihood one, 1 / mean excess over the start of the tail (peaks
+ * over threshold with shape 0; Coles 2001, ch. 4). Cosine tails are lighter than that, so the tail promises less than it
+ * keeps. Throws RangeError for fewer than 1,000 scores, and where the highest are all the same.
  */
 export function fitScoreTable(impostorScores: readonly number[]): ScoreTable {
   const scores = Float64Array.from(impostorScores).sort().reverse()
-  const tailCount = Math.floor(scores.length * TAIL_SHARE)
-  if (tailCount < 1) throw new RangeError('a score table needs at least 1,000 impostor scores')
-  const points: [number, number][] = [[scores.at(-1)!, 0]]
-  // Every twentieth of a decade from 1 to 10^-3.
-  for (let step = 1; step < 60; step++) {
-    const y = step / 20
-    const score = scores[Math.floor(scores.length * 10 ** -y)]
-    if (score > points.at(-1)![0]) points.push([round(score), round(y)])
-  }
+  if (scores.length < MIN_SCORES) throw new RangeError('a score table needs at least 1,000 impostor scores')
+  const tailCount = Math.max(Math.floor(scores.length * TAIL_SHARE), MIN_TAIL)
+  const countedTo = round(Math.min(-Math.log10(TAIL_SHARE), Math.log10(scores.length / tailCount)))
   const start = scores[tailCount]
+  const points: [number, number][] = [[scores.at(-1)!, 0]]
+  // Every twentieth of a decade from 1 to where the tail starts.
+  for (let step = 1; step / 20 < countedTo; step++) {
+    const y = step / 20
+    const score = round(scores[Math.floor(scores.length * 10 ** -y)])
+    if (score > points.at(-1)![0] && score < round(start)) points.push([score, round(y)])
+  }
   let excess = 0
   for (let i = 0; i < tailCount; i++) excess += (scores[i] - start) / tailCount
   if (excess < 1e-4)
     throw new RangeError('the highest impostor scores are all the same: there is no tail to fit')
-  points.push([round(start), 3], [round(start + 7 * excess * Math.LN10), 10])
-  return { points, countedTo: 3 }
+  points.push([round(start), countedTo], [round(start + (10 - countedTo) * excess * Math.LN10), 10])
+  return { points, countedTo }
 }
 
 const round = (value: number) => Math.round(value * 1e5) / 1e5

@@ -15,6 +15,8 @@ import { sampleVectors } from './templates.ts'
 /** The kept picture of a check. */
 export interface KeptPicture {
   decisionId: number
+  /** Who the person said to be, where that is still known. */
+  claimed: string | undefined
   /** Undefined when its file is gone; rejects with `biometrics_unreadable`. */
   read(): Promise<Uint8Array | undefined>
 }
@@ -23,8 +25,11 @@ export interface KeptPicture {
 export interface Checks {
   /** The kept pictures of the newest checks since then, newest first. */
   pictures(since: Date, limit: number): Promise<KeptPicture[]>
-  /** Whom a check with this picture is of, by the rule of check-ins; undefined for nobody. */
-  identify(gallery: Gallery, analysis: Analysis): string | undefined
+  /**
+   * Whom a check with this picture is of, by the rule of check-ins, where the person said to be `claimed`; undefined for
+   * nobody.
+   */
+  identify(gallery: Gallery, analysis: Analysis, claimed: string | undefined): string | undefined
 }
 
 export interface Comparison {
@@ -71,15 +76,15 @@ async function compareChecks(deps: ComparisonDeps, pictures: readonly KeptPictur
   const { checks, from, to } = deps
   const result = emptyComparison('kept_pictures')
   const times = stopwatch()
-  for (const { decisionId, read } of pictures) {
+  for (const { decisionId, claimed, read } of pictures) {
     await deps.turn()
     const looks = await readable(async () => {
       const jpeg = await read()
       return jpeg && times.both(deps, jpeg)
     })
     if (looks) {
-      const before = checks.identify(from.gallery, looks.before)
-      count(result, decisionId, before, checks.identify(to.gallery, looks.after))
+      const before = checks.identify(from.gallery, looks.before, claimed)
+      count(result, decisionId, before, checks.identify(to.gallery, looks.after, claimed))
     } else result.unreadable++
   }
   return { ...result, ...times.means() }

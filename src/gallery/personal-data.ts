@@ -105,7 +105,7 @@ export async function personalData(
       ...decision,
       has_image: image_path !== null,
       record: {
-        ...record,
+        ...ownClaim(record, employeeId),
         ...ownCandidates(record.candidates, employeeId),
         ...ownVotes(record.frames, employeeId),
       },
@@ -138,6 +138,11 @@ async function vectorsOf(db: Database, vault: Vault, employeeId: string) {
       embedding: [...openTemplate(key, embedding_vector, { employeeId, slot: image_id, pack })],
     })),
   }))
+}
+
+/** A record without the code that came with the check, unless that is the person's own. */
+function ownClaim({ claimed, ...rest }: Record<string, unknown>, employeeId: string) {
+  return claimed === employeeId ? { claimed, ...rest } : rest
 }
 
 function ownCandidates(candidates: unknown, employeeId: string): { candidates?: unknown[] } {

@@ -38,7 +38,7 @@ const punchParts = sql`
   jsonb_build_object('employee_id', r.employee_id, 'notes', r.notes, 'image_path', r.image_path,
     'decision', jsonb_build_object('kind', d.kind, 'outcome', d.outcome, 'employee_id', d.employee_id,
       'confidence', d.confidence, 'pack', d.pack,
-      'record', (d.record - '{candidates,face,quality,frames}'::text[]) #- '{liveness,signals}'::text[])
+      'record', (d.record - '{candidates,face,quality,frames,claimed}'::text[]) #- '{liveness,signals}'::text[])
     )::text AS personal,
   r.salt::text AS salt`
 

@@ -75,6 +75,8 @@ async function answer(challenge: string, { pictures, atMs }: Film) {
   const sent = await running.app.inject({ method: 'POST', url: '/api/v1/attendance/check', payload })
   return sent.json()
 }
+/** The only decision. */
+const explained = async () => (await running.app.inject('/api/v1/attendance/decisions/1/explain')).json()
 const punches = () => running.db.selectFrom('attendance').selectAll().execute()
 
 describe('a kiosk that enforces liveness', () => {
@@ -87,8 +89,9 @@ describe('a kiosk that enforces liveness', () => {
     expect(await punches()).toMatchObject([{ employee_id: 'ANN', liveness: 'bona_fide' }])
     const [{ record }] = await running.db.selectFrom('decisions').select('record').execute()
     expect(record).toMatchObject({
-      liveness: { policy: 'enforce', signals: [{}, {}, { signal: 'challenge', state: 'bona_fide' }] },
+      liveness: { policy: 'enforce', steps, signals: [{}, {}, { signal: 'challenge', state: 'bona_fide' }] },
     })
+    expect((await explained()).liveness.steps).toEqual(steps)
   })
 
   test.each<[string, Action[]]>([
@@ -97,6 +100,8 @@ describe('a kiosk that enforces liveness', () => {
   ])('takes none where the sequence that was asked for is %s', async (_what, asked) => {
     expect(await answer(await ask(asked), ann)).toMatchObject({ recognized: false, code: 'undecided' })
     expect(await punches()).toEqual([])
+    // What was asked for, and not what was done.
+    expect((await explained()).liveness.steps).toEqual(asked)
   })
 
   test('takes none of a recording that is shown to the next challenge', async () => {

@@ -5,7 +5,8 @@ import { applyRetention } from '../../src/attendance/retention.ts'
 import { digestOf } from '../../src/face/packs/digest.ts'
 import { serverAuthor } from '../../src/ledger/ledger.ts'
 import { assign, blankPicture, changed, openCompany } from '../attendance/company.ts'
-import { form, recordPunch, signIn, type TestApp, testApp } from '../support/app.ts'
+import { portrait } from '../face/portraits.ts'
+import { enrol, form, recordPunch, signIn, type TestApp, testApp } from '../support/app.ts'
 
 let running: TestApp
 let ann: Buffer
@@ -28,10 +29,13 @@ const send = (method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object
 const keepPictures = (keep_pictures: boolean) =>
   send('PATCH', '/sites/1', { keep_pictures, picture_days: 30 })
 const get = (url: string, headers = {}) => running.app.inject({ url: `/api/v1/attendance${url}`, headers })
-const check = (...images: Uint8Array[]) => {
+const check = (...images: Uint8Array[]) => checkAs(undefined, ...images)
+/** With the employee code that a person gives. */
+const checkAs = (employeeCode: string | undefined, ...images: Uint8Array[]) => {
   const payload = new FormData()
   for (const image of images) payload.append('image', new Blob([new Uint8Array(image)]), 'picture.jpg')
   payload.append('device_id', 'GATE')
+  if (employeeCode !== undefined) payload.append('employee_code', employeeCode)
   return running.app.inject({ method: 'POST', url: '/api/v1/attendance/check', payload })
 }
 const statusAndCode = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().code]
@@ -82,7 +86,8 @@ describe('a punch that a face led to', () => {
       picture_kept: false,
       picture_url: null,
       frames: [],
-      liveness: { policy: 'flag' },
+      claimed: null,
+      liveness: { policy: 'flag', steps: null },
       people: 2,
       scale: 'raw',
     })
@@ -249,6 +254,109 @@ describe('who reads it', () => {
     expect(statusAndCode(await get('/decisions/999/explain'))).toEqual([404, 'decision_not_found'])
     expect(statusAndCode(await get('/decisions/999/image'))).toEqual([404, 'decision_not_found'])
     expect(statusAndCode(await get('/decisions/none/explain'))).toEqual([422, 'invalid_request'])
+  })
+})
+
+describe('an employee code that came with the pictures', () => {
+  /** Whose face nobody has enrolled: no candidate. */
+  const employCyd = () => send('POST', '/employees', { employee_id: 'CYD', name: 'CYD' })
+
+  test('that told look-alikes apart is shown as that of a candidate', async () => {
+    await enrol(running, 'TWIN', await portrait('blonde'))
+    await running.db
+      .insertInto('look_alikes')
+      .values({
+        employee_a: 'ANN',
+        employee_b: 'TWIN',
+        origin: 'dispute',
+        margin: 0.5,
+        created_at: running.clock.now(),
+      })
+      .execute()
+    await running.gallery.reload()
+    await running.gallery.settled()
+    const unsaid = (await check(ann)).json()
+    expect(unsaid).toMatchObject({ code: 'ambiguous', next_step: 'employee_code' })
+    expect((await explained(`/decisions/${unsaid.decision_id}`)).claimed).toBe(null)
+    const { attendance_id } = (await checkAs('TWIN', ann)).json()
+    const { employee_id, rule, claimed, candidates } = await explained(`/${attendance_id}`)
+    expect({ employee_id, rule }).toEqual({
+      employee_id: 'TWIN',
+      rule: 'above the threshold, and told from a look-alike by the employee code',
+    })
+    const [{ pseudonym }] = candidates.filter((one: typeof claimed) => one.employee_id === 'TWIN')
+    expect(claimed).toEqual({ employee_id: 'TWIN', name: 'TWIN', pseudonym })
+    expect((await newest()).claimed).toBe('TWIN')
+  })
+
+  test('is named to those who may see its person, whether or not the face resembled them', async () => {
+    await employCyd()
+    await assign(running.db, { ANN: 'Store', BOB: 'Office', CYD: 'Office' })
+    const { attendance_id } = (await checkAs('CYD', ann)).json()
+    const claimedBy = async (headers: object) => (await explained(`/${attendance_id}`, headers)).claimed
+    const pseudonym = 'person 3'
+    expect(await claimedBy({})).toEqual({ employee_id: 'CYD', name: 'CYD', pseudonym })
+    const store = await signIn(running.db, 'manager', ['Store'])
+    const nameless = { employee_id: null, name: null, pseudonym }
+    expect(await claimedBy(store)).toEqual(nameless)
+    expect(await claimedBy(await keyWith('attendance:read'))).toEqual(nameless)
+    expect(await claimedBy(await keyWith('attendance:read', 'employees:read'))).toMatchObject({ name: 'CYD' })
+    for (const headers of [store, await keyWith('attendance:read')])
+      expect((await get(`/${attendance_id}/explain`, headers)).body).not.toContain('CYD')
+  })
+
+  test('is of no person who was erased since, or purged', async () => {
+    await enrol(running, 'CYD', await portrait('bun'))
+    const { attendance_id } = (await checkAs('CYD', ann)).json()
+    running.clock.advance(1000)
+    expect((await send('POST', '/employees/CYD/erase')).statusCode).toBe(200)
+    const after = (await get(`/${attendance_id}/explain`)).body
+    expect(after).not.toContain('CYD')
+    expect(JSON.parse(after).claimed).toMatchObject({ employee_id: null, name: null })
+    await send('DELETE', '/employees/CYD?purge=true&confirm=CYD')
+    expect((await get(`/${attendance_id}/explain`)).body).toBe(after)
+  })
+
+  test('that was of nobody stays so, whoever has it later', async () => {
+    const { attendance_id } = (await checkAs('CYD', ann)).json()
+    expect((await newest()).claimed).toBe('CYD')
+    const nobody = { employee_id: null, name: null, pseudonym: 'person 3' }
+    expect((await explained(`/${attendance_id}`)).claimed).toEqual(nobody)
+    running.clock.advance(1000)
+    await employCyd()
+    expect((await explained(`/${attendance_id}`)).claimed).toEqual(nobody)
+  })
+
+  test('is kept where there was no face, too', async () => {
+    const { decision_id } = (await checkAs('BOB', await blankPicture())).json()
+    expect((await explained(`/decisions/${decision_id}`)).claimed).toEqual({
+      employee_id: 'BOB',
+      name: 'BOB',
+      pseudonym: 'person 1',
+    })
+  })
+
+  test("of somebody else is left out of the person's own data", async () => {
+    await checkAs('BOB', ann)
+    running.clock.advance(120_000)
+    await checkAs('ANN', ann)
+    const { body } = await running.app.inject('/api/v1/employees/ANN/data-export')
+    expect(body).not.toContain('BOB')
+    const { decisions } = JSON.parse(body)
+    expect(decisions.map(({ record }: { record: object }) => record)).toMatchObject([
+      { rule: 'above the threshold' },
+      { rule: 'above the threshold', claimed: 'ANN' },
+    ])
+    expect(decisions[0].record).not.toHaveProperty('claimed')
+  })
+
+  test('is forgotten with the candidates', async () => {
+    const { attendance_id } = (await checkAs('BOB', ann)).json()
+    running.clock.advance(2 * 24 * 3_600_000)
+    expect(await forget(1)).toEqual({ decisions: 1, leavers: 0 })
+    expect(JSON.stringify(await newest())).not.toContain('BOB')
+    expect(await explained(`/${attendance_id}`)).toMatchObject({ forgotten: true, claimed: null })
+    expect((await running.ledger.verify()).faults).toEqual([])
   })
 })
 

@@ -37,32 +37,37 @@ describe('a decision past its days', () => {
   test('forgets whom else the face resembled and what was measured; what was decided, and why, stays', async () => {
     await openCompany(running)
     const image = await changed('blonde')
-    const check = form({ image, device_id: 'GATE' })
+    const check = form({ image, device_id: 'GATE', employee_code: 'BOB' })
     expect((await send('POST', '/attendance/check', check)).json().attendance_id).toBe(1)
     const before = await decision()
-    expect(before.record).toMatchObject({ candidates: expect.anything(), face: expect.anything() })
+    expect(before.record).toMatchObject({
+      candidates: expect.anything(),
+      face: expect.anything(),
+      claimed: 'BOB',
+    })
 
     running.clock.set('2026-03-03T01:00:00Z')
     expect(await tidyUp()).toEqual(nothing)
     expect(await decision()).toEqual(before)
     running.clock.advance(1)
     expect(await tidyUp()).toEqual({ decisions: 1, leavers: 0 })
-    const { candidates, face, quality, liveness, ...rest } = before.record
+    const { candidates, face, quality, claimed, liveness, ...rest } = before.record
     const { signals, ...kept } = liveness as Record<string, unknown>
     expect(await decision()).toEqual({ ...before, record: { ...rest, liveness: kept } })
     expect(Object.keys(rest)).toEqual(expect.arrayContaining(['rule', 'thresholds', 'requested', 'pack']))
     expect(await tidyUp()).toEqual(nothing)
   })
 
-  test('forgets what each picture showed and how live it looked by numbers; the state of liveness stays', async () => {
+  test('forgets what each picture showed and how live it looked by numbers; the state of liveness, and what was asked for, stay', async () => {
     const rule = 'above the threshold'
-    const liveness = { state: 'undecided', policy: 'flag' }
+    const liveness = { state: 'undecided', policy: 'flag', steps: ['blink', 'look_up'] }
     const frames = [{ kind: 'face', quality: 0.9, votes: { employee_id: 'ANN', confidence: 0.8 } }]
     const signals = [{ signal: 'passive', state: 'undecided', scores: { plane: 0.4 }, reason: null }]
     for (const record of [
       { rule, frames, liveness: { ...liveness, signals } },
       { rule, liveness: { ...liveness, signals } },
       { rule, frames, liveness },
+      { rule, claimed: 'ANN', liveness },
       { rule, liveness },
     ])
       await sql`INSERT INTO decisions (created_at, kind, outcome, pack, record)
@@ -70,9 +75,9 @@ describe('a decision past its days', () => {
         running.db,
       )
     running.clock.advance(2 * 24 * 3_600_000)
-    expect(await tidyUp({ decisionDays: 1 })).toEqual({ decisions: 3, leavers: 0 })
+    expect(await tidyUp({ decisionDays: 1 })).toEqual({ decisions: 4, leavers: 0 })
     const records = await running.db.selectFrom('decisions').select('record').execute()
-    expect(records).toEqual(Array(4).fill({ record: { rule, liveness } }))
+    expect(records).toEqual(Array(5).fill({ record: { rule, liveness } }))
   })
 
   test('is one of many, and all are found', async () => {

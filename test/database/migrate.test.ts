@@ -62,7 +62,22 @@ const names = [
   '0009-recognition',
   '0010-kiosk-queue',
   '0011-pins',
+  '0012-claimed',
 ]
+
+test('an employee code is forgotten on the way down: what came before it takes it for part of a record for good', async () => {
+  await migrateToLatest(db)
+  const record = { rule: 'r', claimed: 'ANN', candidates: [], liveness: { state: 'undecided', signals: [] } }
+  await db
+    .insertInto('decisions')
+    .values({ kind: 'face', outcome: 'attack', pack: 'p', record: JSON.stringify(record) })
+    .execute()
+  const isApplied = async () =>
+    (await migrationStatus(db)).some(({ name, appliedAt }) => name === '0012-claimed' && appliedAt)
+  while (await isApplied()) await migrateDown(db)
+  const left = await db.selectFrom('decisions').select('record').execute()
+  expect(left).toEqual([{ record: { rule: 'r', liveness: { state: 'undecided' } } }])
+})
 
 test('the status tells what is applied and when', async () => {
   expect(await migrationStatus(db)).toEqual(names.map((name) => ({ name, appliedAt: null })))

@@ -105,17 +105,36 @@ describe('a fitted table', () => {
     expect(10 ** -minusLog10Fmr({ points, countedTo: 3 }, at)).toBeGreaterThanOrEqual(exceeding)
   })
 
-  test('rises in both columns, from 0 on', () => {
-    expect(fitted.points[0][1]).toBe(0)
-    for (const [i, [score, y]] of fitted.points.entries()) {
-      if (i === 0) continue
-      expect(score).toBeGreaterThan(fitted.points[i - 1][0])
-      expect(y).toBeGreaterThan(fitted.points[i - 1][1])
-    }
+  test.each([1000, 1225, 29_999, 30_000, 200_000])(
+    'rises in both columns, from 0 on: of %i scores',
+    (count) => {
+      const { points } = fitScoreTable(exponentialScores(count, slope))
+      expect(points[0][1]).toBe(0)
+      for (const [i, [score, y]] of points.entries()) {
+        if (i === 0) continue
+        expect(score).toBeGreaterThan(points[i - 1][0])
+        expect(y).toBeGreaterThan(points[i - 1][1])
+      }
+    },
+  )
+
+  test.each([
+    [200_000, 3],
+    [30_000, 3],
+    [3000, 2],
+    [1000, Math.log10(1000 / 30)],
+  ])('says where counting ends: of %i scores at 10^-%f', (count, countedTo) => {
+    const { points, ...table } = fitScoreTable(exponentialScores(count, slope))
+    expect(table.countedTo).toBeCloseTo(countedTo, 5)
+    expect(points.at(-2)![1]).toBe(table.countedTo)
   })
 
-  test('says where counting ends', () => {
-    expect(fitted.countedTo).toBe(3)
+  test('promises no more of few scores, whatever the highest one is', () => {
+    // Of 1,225, as 50 people make them; the highest is as good as the second.
+    const scores = exponentialScores(1225, slope).sort((one, other) => other - one)
+    scores[0] = scores[1] + 1e-3
+    const few = fitScoreTable(scores)
+    for (const y of [4, 5, 6]) expect(minusLog10Fmr(few, y / slope)).toBeLessThan(1.05 * y)
   })
 
   test('takes a higher score for a rarer match, all along', () => {

@@ -1,5 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { call } from '../../src/onboarding.ts'
+import en from '../../web/i18n/en.json' with { type: 'json' }
+import vi from '../../web/i18n/vi.json' with { type: 'json' }
+import { portrait } from '../face/portraits.ts'
 import { check } from '../support/server-process.ts'
 import { expectGoodLooks, looks, useOffice } from './office.ts'
 
@@ -187,6 +190,37 @@ describe('the explanation', () => {
     await page.getByText('Raw data (JSON)').click()
     await page.getByText(`"attendance_id": ${id}`).waitFor()
     expect(faults).toEqual([])
+  }, 120_000)
+
+  test('tells what was asked of the person, and who they said to be', async () => {
+    const { deviceId, headers } = office.company.kiosks[0]
+    const base = `${office.server.base}/api/v1`
+    const asked = await call<{ challenge: string; steps: string[] }>(
+      'POST',
+      `${base}/recognition/liveness/challenge`,
+      { body: { device_id: deviceId }, headers },
+    )
+    const form = new FormData()
+    form.append('device_id', deviceId)
+    form.append('image', new Blob([new Uint8Array(await portrait('sunlit'))]), 'door.png')
+    form.append('frame_ms', '0')
+    form.append('challenge', asked.challenge)
+    form.append('employee_code', 'bun')
+    const sent = await fetch(`${base}/attendance/check`, { method: 'POST', body: form, headers })
+    const { decision_id } = (await sent.json()) as { decision_id: number }
+    for (const [locale, { step }, code] of [
+      ['en-GB', en, 'Employee code given'],
+      ['vi-VN', vi, 'Mã nhân viên đã nhập'],
+    ] as const) {
+      const { page, faults } = await office.signIn({ locale })
+      await page.goto(`${office.server.base}/admin/attendance?decision=${decision_id}`)
+      const steps = asked.steps.map((one) => step[one as 'blink']).join(' → ')
+      await page.getByText(steps).waitFor()
+      const fact = page.locator('dl > div').filter({ hasText: code })
+      expect(await fact.locator('dd').textContent()).toBe('bun')
+      await expectGoodLooks(page, `attendance-asked-${locale.slice(0, 2)}`)
+      expect(faults).toEqual([])
+    }
   }, 120_000)
 
   test('of a stranger who was refused says how near they came', async () => {

@@ -41,12 +41,13 @@ describe('a kiosk that enforces liveness', () => {
     expect(await page.locator('[data-look=good]').textContent()).toContain('frontal')
     const [punch] = await punchesAt('GATE_HEAD')
     expect(punch).toMatchObject({ employee_id: 'frontal', liveness: 'bona_fide' })
-    const explained = await call<{ liveness: { policy: string; signals: object[] } }>(
+    const explained = await call<{ liveness: { policy: string; steps: string[]; signals: object[] } }>(
       'GET',
       `${office.server.base}/api/v1/attendance/${punch.id}/explain`,
       { headers: office.company.owner },
     )
     expect(explained.liveness.policy).toBe('enforce')
+    expect(explained.liveness.steps.length).toBeGreaterThan(1)
     expect(explained.liveness.signals).toContainEqual(
       expect.objectContaining({ signal: 'challenge', state: 'bona_fide' }),
     )

@@ -101,7 +101,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 /** Lets a decision's record become what `left` makes of it, and lets nothing else of the row change. */
-function onlyForget(left: string) {
+export function onlyForget(left: string) {
   return sql`CREATE OR REPLACE FUNCTION only_forget() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         IF to_jsonb(NEW) - 'record' = to_jsonb(OLD) - 'record'

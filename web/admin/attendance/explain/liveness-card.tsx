@@ -5,11 +5,11 @@ import { LivenessBadge } from '../marks.tsx'
 import type { Explanation } from './explain-view.tsx'
 import { useServerSentences } from './rule-text.ts'
 
-/** The three ways of looking for a presentation attack, what each says, and what the kiosk does with it. */
+/** The three ways of looking for a presentation attack, what each says, what was asked for, and what the kiosk does with it. */
 export function LivenessCard({ liveness }: { liveness: NonNullable<Explanation['liveness']> }) {
   const { t, i18n } = useTranslation()
   const say = useServerSentences()
-  const { state, policy, signals } = liveness
+  const { state, policy, steps, signals } = liveness
   const scoreName = (score: string) => {
     const key = `attendance.padScores.${score}` as 'attendance.padScores.score'
     const isKnown: boolean = i18n.exists(key)
@@ -42,6 +42,13 @@ export function LivenessCard({ liveness }: { liveness: NonNullable<Explanation['
           </li>
         ))}
       </ul>
+      {steps && (
+        <p className="border-line border-t px-4 py-3 text-sm">
+          {t('attendance.liveness.asked', {
+            steps: steps.map((step) => t(`step.${step as 'blink'}`)).join(' → '),
+          })}
+        </p>
+      )}
       {policy && (
         <p className="border-line border-t px-4 py-3 text-muted text-sm">
           {t(`attendance.policy.${policy as 'off'}`)}

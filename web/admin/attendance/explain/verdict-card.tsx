@@ -4,6 +4,7 @@ import { dateTime } from '../../../shared/i18n.ts'
 import { useZone } from '../../site-time.ts'
 import { confidenceFigure, DisputeBadge } from '../marks.tsx'
 import { isOutcome, OutcomeBadge } from '../outcome.tsx'
+import { useCandidateName } from './candidate-name.ts'
 import type { Explanation } from './explain-view.tsx'
 import { useServerSentences } from './rule-text.ts'
 
@@ -12,6 +13,7 @@ export function VerdictCard({ explanation }: { explanation: Explanation }) {
   const { t } = useTranslation()
   const zone = useZone()
   const say = useServerSentences()
+  const claim = useClaim(explanation)
   const { outcome, rule, made_at, device_id, requested, captured_at, disputed, vouched } = explanation
   return (
     <section
@@ -32,6 +34,7 @@ export function VerdictCard({ explanation }: { explanation: Explanation }) {
             {requested === 'AUTO' ? t('attendance.explain.auto') : t(`direction.${requested as 'IN'}`)}
           </Fact>
         )}
+        {claim && <Fact label={t('attendance.explain.claimed')}>{claim}</Fact>}
         {captured_at && <Fact label={t('attendance.explain.capturedAt')}>{dateTime(captured_at, zone)}</Fact>}
         {vouched?.notes && <Fact label={t('attendance.reason')}>{vouched.notes}</Fact>}
         {vouched?.imported_from && (
@@ -41,6 +44,16 @@ export function VerdictCard({ explanation }: { explanation: Explanation }) {
       {explanation.forgotten && <p className="text-muted">{t('attendance.explain.forgotten')}</p>}
     </section>
   )
+}
+
+/** Whose employee code came with the pictures; of somebody who is not among the candidates either nothing can be said. */
+function useClaim({ claimed, candidates, frames }: Explanation): string | null {
+  const { t } = useTranslation()
+  const nameOf = useCandidateName()
+  if (!claimed) return null
+  const shown = [...candidates, ...frames.map(({ votes }) => votes)]
+  const isKnown = claimed.employee_id !== null || shown.some((one) => one?.pseudonym === claimed.pseudonym)
+  return isKnown ? nameOf(claimed) : t('attendance.explain.claimedNobody')
 }
 
 function useVerdict(explanation: Explanation): string {
