@@ -1,5 +1,4 @@
 import { useTranslation } from 'react-i18next'
-import type { ErrorCode } from '../../src/shared/errors.ts'
 import { ApiError } from './api.ts'
 import { faultText } from './fault-text.ts'
 
@@ -7,7 +6,7 @@ import { faultText } from './fault-text.ts'
 export function useCodeText(): (code: string, message: string) => string {
   const { t, i18n } = useTranslation()
   return (code, message) => {
-    const key = `errors.${code as ErrorCode}` as const
+    const key = `errors.${code}` as 'errors.invalid_request'
     // A page that is older than its server does not know all codes.
     const isKnown: boolean = i18n.exists(key)
     return isKnown ? t(key, { fault: message }) : message
