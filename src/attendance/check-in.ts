@@ -77,7 +77,7 @@ export interface CheckResult {
 }
 
 /** How many of the people most alike are kept in a decision record. */
-const CANDIDATES = 5
+export const CANDIDATES = 5
 
 /** A picture may be sent in later, as long as the week is not yet paid. */
 const MAX_AGE_MS = 7 * 24 * 3_600_000

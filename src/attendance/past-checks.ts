@@ -4,6 +4,7 @@ import type { Checks } from '../gallery/pack-comparison.ts'
 import { findKey, unreadable } from '../gallery/person-key.ts'
 import type { Clock } from '../shared/clock.ts'
 import { SealBroken } from '../vault/seal.ts'
+import { CANDIDATES } from './check-in.ts'
 import { decide } from './decide.ts'
 import { keptPictures, type PictureDeps } from './pictures.ts'
 
@@ -29,7 +30,7 @@ export function pastChecks({ db, photos, vault, clock }: PictureDeps & { clock: 
     // The rule of a single picture, whatever is said of presentation attacks: that is not the pack's doing.
     identify(gallery, analysis, claimed) {
       if (analysis.kind !== 'face') return undefined
-      const { candidates, threshold, dissent } = gallery.identify([voteOf(analysis.face)], 2)
+      const { candidates, threshold, dissent } = gallery.identify([voteOf(analysis.face)], CANDIDATES)
       const decision = decide(
         {
           picture: { kind: 'face', quality: analysis.face.quality.score },

@@ -28,9 +28,9 @@ export async function applyRetention(
 }
 
 /**
- * Forgets whom else a face resembled, whom its person said to be, and what was measured of it, in all pictures of a check,
- * in decisions before a time. What was decided, by which rule and thresholds, with which confidence, models and liveness, stays. Returns how many
- * decisions it was.
+ * Forgets whom else a face resembled, who its person said to be, and what was measured of it, in all pictures of a check,
+ * in decisions before a time. What was decided, by which rule and thresholds, with which confidence, models and liveness,
+ * stays. Returns how many decisions it was.
  */
 async function forgetMeasures(db: Database, before: Date): Promise<number> {
   let forgotten = 0

@@ -297,8 +297,8 @@ export async function endEmployment(
 
 /**
  * Removes a person, whether employed or not, with everything that is kept about them: punches and decisions too.
- * What remains is their id in the decision records of others whom they resemble, until those are forgotten, and, in the
- * ledger, that somebody was removed. Files of pictures that no row names any more are swept away.
+ * What remains is their id in the decision records of others whom they resemble or who gave their code, until those are
+ * forgotten, and, in the ledger, that somebody was removed. Files of pictures that no row names any more are swept away.
  */
 export async function purgeEmployee(
   change: Change,

@@ -108,12 +108,17 @@ function readGroups(path: string): Map<string, string> {
   return new Map(lines.map((line) => line.split(',')).map(([identity, , group]) => [identity, group]))
 }
 
-/** What a pack's scores mean, by these photos, one photo a template. */
+/** What a pack's scores mean, by these photos, one photo a template. Throws where faces of too few people were found. */
 export function measure(
   pack: Pack,
   photos: readonly Photo[],
   { raw, normalised }: Measurement = score(pack, photos, firstOfEach(photos)),
 ): Measured {
+  const people = new Set(photos.filter(({ vector }) => vector).map(({ person }) => person)).size
+  if (people < MIN_PEOPLE)
+    throw new Error(
+      `A face was found on photos of ${people} people. At least ${MIN_PEOPLE} are needed to say anything of false matches.`,
+    )
   const mean = centringMean(
     pack.embedders,
     firstOfEach(photos).flatMap((index) => photos[index].vector ?? []),

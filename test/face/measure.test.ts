@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { FaceEngine } from '../../src/face/engine.ts'
-import { lookAtPhotos } from '../../src/face/measure.ts'
+import { lookAtPhotos, measure } from '../../src/face/measure.ts'
+import { humanV1 } from '../../src/face/packs/human-v1.ts'
 import { AppError } from '../../src/shared/errors.ts'
 
 let folder: string
@@ -58,6 +59,12 @@ describe('a folder of photos', () => {
     await expect(look()).rejects.toThrow(
       `The photo ${join(folder, 'P031', '0.jpg')} cannot be looked at: This is no picture.`,
     )
+  })
+
+  test('says nothing where too few of its people show a face', async () => {
+    write(50, 1)
+    const { photos } = await look()
+    expect(() => measure(humanV1, photos)).toThrow('A face was found on photos of 0 people. At least 50')
   })
 
   test('that is not there is named', async () => {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { statusOfCode } from '../../src/shared/errors.ts'
+import { faultText } from '../../web/shared/fault-text.ts'
 
 type Catalogue = { [key: string]: string | Catalogue }
 
@@ -22,11 +23,23 @@ function texts(catalogue: Catalogue, prefix = ''): [string, string][] {
 const vietnamese = new Map(texts(catalogues.vi))
 const english = new Map(texts(catalogues.en))
 
-const sources = readdirSync('web', { recursive: true })
-  .map((path) => join('web', String(path)))
-  .filter((path) => /\.tsx?$/.test(path))
-  .map((path) => readFileSync(path, 'utf8'))
-  .join('\n')
+const below = (folder: string, names = /\.tsx?$/) =>
+  readdirSync(folder, { recursive: true })
+    .map((path) => join(folder, String(path)))
+    .filter((path) => names.test(path))
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('\n')
+const sources = below('web')
+
+/** What no page can send wrongly: fields of kiosks and programs, and numbers that stand in the pages' own addresses. */
+const ofPrograms = new RegExp(
+  [
+    'part of the form|field name that|body is missing|Begin with POST|is too long$|JSON|base64url|P-256',
+    'a challenge|for each picture|must not fall|printable ASCII|counted from 0|at most \\$\\{max\\} times',
+    'number of a (?:photo|template)|id of a session|HTTP status|7 days ago|cannot (?:come|be given)',
+    'must have a timestamp|say where the export begins|true or false',
+  ].join('|'),
+)
 
 describe('the catalogues', () => {
   test('have the same keys', () => {
@@ -65,6 +78,19 @@ describe('the catalogues', () => {
     expect(codes.filter((code) => !vietnamese.has(`errors.${code}`))).toEqual([])
     const known = new Set([...codes, 'unreachable'])
     expect(Object.keys(catalogues.vi.errors).filter((code) => !known.has(code))).toEqual([])
+  })
+
+  test('have words for whatever the server finds wrong with what a page sends', () => {
+    const all = below('src')
+    const said = [
+      ...all.matchAll(/invalidField\(\s*'[^']*',\s*(["'`])(.+?)\1/g),
+      ...all.matchAll(/AppError\(\s*'invalid_request',\s*(["'`])(.+?)\1/g),
+      ...below('src', /schema\.ts$|http\.ts$/).matchAll(/\berror: (["'`])(.+?)\1/g),
+    ].map(([, , sentence]) => sentence)
+    expect(said.length).toBeGreaterThan(60)
+    // A number takes the place of what is filled in.
+    const asSent = said.map((sentence) => sentence.replace(/\$\{(?!max\} times)[^}]+\}/g, '9'))
+    expect(asSent.filter((one) => !ofPrograms.test(one) && faultText(one) === one)).toEqual([])
   })
 
   test('are whole: no text is empty, and few are the same in both', () => {

@@ -87,7 +87,7 @@ export async function disown(kiosk: Kiosk, punchId: number): Promise<void> {
 }
 
 /** The answer is on the screen meanwhile, and not for long: an avatar that comes later is of no use. */
-const AVATAR_MS = 1500
+const AVATAR_MS = 2500
 
 /** The avatar of whom a check has just recognised. Rejects with an ApiError, or with a TimeoutError. */
 export async function fetchAvatar(kiosk: Kiosk, decisionId: number): Promise<Blob> {

@@ -39,13 +39,14 @@ export function TopBar({ kiosk, isReached, waiting, isKept }: TopBarProps) {
       <div className="text-right">
         <p className="font-semibold text-5xl tabular-nums sm:text-7xl">{clockTime(now, zone)}</p>
         <p className="text-white/85 sm:text-xl">{longDate(now, zone)}</p>
-        <LanguageButton />
+        {/* Off line the other language's texts may never have come. */}
+        {isReached && <LanguageButton />}
       </div>
     </header>
   )
 }
 
-/** Changes to the other language. */
+/** Changes to the other language, for good: whoever comes next finds theirs named in it. */
 function LanguageButton() {
   const { i18n } = useTranslation()
   const other = languages.find((language) => language !== i18n.language)!
@@ -53,7 +54,6 @@ function LanguageButton() {
     <button
       type="button"
       lang={other}
-      // Off line its texts may never have come.
       onClick={() => chooseLanguage(other).catch(() => {})}
       className="mt-3 min-h-11 rounded-full border-2 border-white/60 bg-black/60 px-4 font-semibold sm:text-lg"
     >

@@ -24,8 +24,9 @@ export function useHeartbeat(props: HeartbeatProps): void {
   const latest = useLatest(props)
   useEffect(() => {
     let beats = 0
+    const loadAnew = pageLoader(latest)
     const tick = async () => {
-      const { kiosk, queue, video, isIdle, onReached, onChange, onDisowned } = latest.current
+      const { kiosk, queue, video, onReached, onChange, onDisowned } = latest.current
       try {
         const { commands, ...told } = await beat(kiosk)
         onReached(true)
@@ -34,17 +35,13 @@ export function useHeartbeat(props: HeartbeatProps): void {
           await keepKiosk({ ...kiosk, ...self })
           onChange({ ...kiosk, ...self })
         }
-        let obeyed: Promise<void> | undefined
         try {
           await queue.send()
         } finally {
           // The server gives a command once: it must not be lost to what went wrong before it, nor be waited for.
-          obeyed = obeyAll(kiosk, commands, video, isIdle)
+          obeyAll(kiosk, commands, video, loadAnew)
         }
-        if (beats++ % BEATS_PER_VERSION_CHECK === 0 && (await isOutdated())) {
-          await obeyed
-          if (isIdle.current) location.reload()
-        }
+        if (beats++ % BEATS_PER_VERSION_CHECK === 0 && (await isOutdated())) loadAnew([])
       } catch (error) {
         if (error instanceof ApiError && error.code === 'unknown_device') onDisowned()
         else onReached(error instanceof ApiError && error.status >= 400 && error.status < 500)
@@ -71,7 +68,7 @@ async function obeyAll(
   kiosk: Kiosk,
   commands: Command[],
   video: RefObject<HTMLVideoElement | null>,
-  isIdle: RefObject<boolean>,
+  loadAnew: (commands: Command[]) => Promise<void>,
 ): Promise<void> {
   const isLoad = ({ command }: Command) => command === 'reload' || command === 'reset'
   for (const command of commands.filter((one) => !isLoad(one))) {
@@ -82,7 +79,8 @@ async function obeyAll(
       await acknowledge(kiosk, command, 'failed', String(error)).catch(() => {})
     }
   }
-  await load(kiosk, commands.filter(isLoad), isIdle)
+  const loads = commands.filter(isLoad)
+  if (loads.length > 0) await loadAnew(loads)
 }
 
 async function testPicture(kiosk: Kiosk, command: Command, video: HTMLVideoElement | null): Promise<void> {
@@ -92,16 +90,24 @@ async function testPicture(kiosk: Kiosk, command: Command, video: HTMLVideoEleme
   await acknowledge(kiosk, command, 'done', result)
 }
 
-/** Loads the page anew, once for all commands that ask for it. */
-async function load(kiosk: Kiosk, commands: Command[], isIdle: RefObject<boolean>): Promise<void> {
-  if (commands.length === 0) return
-  // Not in the face of whoever stands here.
-  while (!isIdle.current) await pause(500)
-  const told = commands.map((command) => acknowledge(kiosk, command, 'done', 'loading the page anew'))
-  const isTold = (await Promise.allSettled(told)).some(({ status }) => status === 'fulfilled')
-  // Where the server does not answer, the page could not come back.
-  if (!isTold) return
-  // A reset also forgets what was kept of the page; what waits to be sent stays.
-  if (commands.some(({ command }) => command === 'reset')) await caches?.delete('kiosk')
-  location.reload()
+/** Loads the page anew, once for everything that asks for it until nobody stands here. */
+function pageLoader(latest: RefObject<HeartbeatProps>): (commands: Command[]) => Promise<void> {
+  const asked: Command[] = []
+  let isWaiting = false
+  return async (commands) => {
+    asked.push(...commands)
+    if (isWaiting) return
+    isWaiting = true
+    while (!latest.current.isIdle.current) await pause(500)
+    isWaiting = false
+    const { kiosk } = latest.current
+    const done = asked.splice(0)
+    const told = done.map((command) => acknowledge(kiosk, command, 'done', 'loading the page anew'))
+    const answers = await Promise.allSettled(told)
+    // Where the server does not answer, the page could not come back.
+    if (done.length > 0 && answers.every(({ status }) => status === 'rejected')) return
+    // A reset also forgets what was kept of the page; what waits to be sent stays.
+    if (done.some(({ command }) => command === 'reset')) await caches?.delete('kiosk')
+    location.reload()
+  }
 }

@@ -2,14 +2,14 @@ import { useTranslation } from 'react-i18next'
 import { ApiError } from './api.ts'
 import { faultText } from './fault-text.ts'
 
-/** The sentence for one of the server's codes; `message`, which is the server's own, says what is wrong with a value. */
+/** The sentence for one of the server's codes; `message` is the server's own, and of some codes says what is wrong. */
 export function useCodeText(): (code: string, message: string) => string {
   const { t, i18n } = useTranslation()
   return (code, message) => {
     const key = `errors.${code}` as 'errors.invalid_request'
     // A page that is older than its server does not know all codes.
     const isKnown: boolean = i18n.exists(key)
-    return isKnown ? t(key, { fault: message }) : message
+    return isKnown ? t(key, { fault: faultText(message) }) : message
   }
 }
 
@@ -20,6 +20,8 @@ export function useErrorText(): (error: unknown) => string {
   return (error) => {
     if (!(error instanceof ApiError)) return t('errors.internal')
     const [first] = error.faults
-    return codeText(error.code, first ? `${first.path}: ${faultText(first.message)}` : error.message)
+    if (!first) return codeText(error.code, error.message)
+    const fault = faultText(first.message)
+    return codeText(error.code, first.path === '' ? fault : `${first.path}: ${fault}`)
   }
 }
