@@ -51,7 +51,6 @@ async function whoWasRecognised(
     .where('decisions.outcome', 'in', ['identified', 'duplicate'])
     .where('decisions.created_at', '>=', new Date(clock.now().getTime() - NOT_ME_UNTIL_MS))
     .where('employees.is_active', '=', true)
-    .where('employees.ended_at', 'is', null)
     .executeTakeFirst()
   return row?.employee_id
 }

@@ -4,7 +4,7 @@ import { authorOf, type Caller, callerId, visibleDepartments } from '../access/c
 import { requireOwnDevice } from '../access/guard.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
-import { type App, problems } from '../shared/http.ts'
+import { type App, problems, sendJpeg } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
 import { readAvatar } from './avatar.ts'
 import { admit } from './check-in.ts'
@@ -50,7 +50,7 @@ export function disputeRoutes(app: App, deps: DisputeRouteDeps): void {
     },
     async ({ caller, params }, reply) => {
       const jpeg = await readAvatar(deps, params.decision_id, requireKey(caller))
-      return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+      return sendJpeg(reply, jpeg)
     },
   )
 

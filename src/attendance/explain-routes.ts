@@ -4,7 +4,7 @@ import { visibleDepartments } from '../access/caller.ts'
 import { hasPermission } from '../access/guard.ts'
 import type { Clock } from '../shared/clock.ts'
 import { AppError } from '../shared/errors.ts'
-import { type App, problems } from '../shared/http.ts'
+import { type App, problems, sendJpeg } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
 import { findDecision, listDecisions } from './decisions.ts'
 import { explain } from './explain.ts'
@@ -107,7 +107,7 @@ export function explainRoutes(app: App, deps: PictureDeps & { clock: Clock; time
       const decision = await findDecision(db, decision_id, viewOf(request))
       if (!decision) throw noDecision(decision_id)
       const jpeg = await readDecisionPicture(deps, decision, viewOf(request), clock.now())
-      return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+      return sendJpeg(reply, jpeg)
     },
   )
 

@@ -8,7 +8,7 @@ import { devicePath } from '../devices/schema.ts'
 import { employeePath } from '../employees/schema.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
-import { type App, multipart, problemOf, problems } from '../shared/http.ts'
+import { type App, multipart, problemOf, problems, sendJpeg } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
 import { admit, type CheckInDeps, type CheckRequest, checkIn } from './check-in.ts'
 import { exportPunches } from './export.ts'
@@ -293,7 +293,7 @@ export function attendanceRoutes(app: App, deps: AttendanceDeps): void {
     },
     async (request, reply) => {
       const jpeg = await readPicture(deps, request.params.id, viewOf(request), clock.now())
-      return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+      return sendJpeg(reply, jpeg)
     },
   )
 

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { authorOf, callerId, visibleDepartments } from '../access/caller.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { type App, multipart, problems } from '../shared/http.ts'
+import { type App, multipart, problems, sendJpeg } from '../shared/http.ts'
 import { setPageHeaders } from '../shared/paging.ts'
 import type { Box } from '../vault/box.ts'
 import type { CheckInDeps } from './check-in.ts'
@@ -81,7 +81,7 @@ export function syncRoutes(app: App, deps: SyncRoutesDeps): void {
     },
     async (request, reply) => {
       const jpeg = await readPendingPicture(deps, request.params.id)
-      return reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+      return sendJpeg(reply, jpeg)
     },
   )
 

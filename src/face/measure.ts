@@ -62,25 +62,19 @@ export async function lookAtPhotos(
 ): Promise<{ photos: Photo[]; people: string[] }> {
   if (!existsSync(folder)) throw new Error(`There is no folder ${folder}.`)
   const groupOf = readGroups(join(folder, 'index.csv'))
-  const photosOf = (name: string) =>
-    readdirSync(join(folder, name))
-      .filter((file) => /\.(jpe?g|png|webp)$/i.test(file))
-      .sort()
-  const people = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && photosOf(entry.name).length > 0)
-    .map((entry) => entry.name)
-    .sort()
-  if (people.length < MIN_PEOPLE)
-    throw new Error(
-      `There are photos of ${people.length} people in ${folder}. At least ${MIN_PEOPLE} are needed to say anything of ` +
-        'false matches.',
-    )
-  const files = people.flatMap((name, person) =>
-    photosOf(name).map((file) => ({
-      person,
-      path: join(folder, name, file),
-      group: groupOf.get(name) ?? 'all',
-    })),
+  const found = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => ({
+      name,
+      photos: readdirSync(join(folder, name))
+        .filter((file) => /\.(jpe?g|png|webp)$/i.test(file))
+        .sort(),
+    }))
+    .filter(({ photos }) => photos.length > 0)
+    .sort((one, other) => (one.name < other.name ? -1 : 1))
+  requirePeople(found.length, `There are photos of ${found.length} people in ${folder}.`)
+  const files = found.flatMap(({ name, photos }, person) =>
+    photos.map((file) => ({ person, path: join(folder, name, file), group: groupOf.get(name) ?? 'all' })),
   )
   const photos: Photo[] = []
   for (const [index, { person, path, group }] of files.entries()) {
@@ -99,7 +93,12 @@ export async function lookAtPhotos(
     })
   }
   progress(files.length, files.length)
-  return { photos, people }
+  return { photos, people: found.map(({ name }) => name) }
+}
+
+function requirePeople(count: number, found: string): void {
+  if (count < MIN_PEOPLE)
+    throw new Error(`${found} At least ${MIN_PEOPLE} are needed to say anything of false matches.`)
 }
 
 function readGroups(path: string): Map<string, string> {
@@ -115,10 +114,7 @@ export function measure(
   { raw, normalised }: Measurement = score(pack, photos, firstOfEach(photos)),
 ): Measured {
   const people = new Set(photos.filter(({ vector }) => vector).map(({ person }) => person)).size
-  if (people < MIN_PEOPLE)
-    throw new Error(
-      `A face was found on photos of ${people} people. At least ${MIN_PEOPLE} are needed to say anything of false matches.`,
-    )
+  requirePeople(people, `A face was found on photos of ${people} people.`)
   const mean = centringMean(
     pack.embedders,
     firstOfEach(photos).flatMap((index) => photos[index].vector ?? []),

@@ -6,7 +6,7 @@ import { employeePath } from '../employees/schema.ts'
 import { visibleNames } from '../employees/visible.ts'
 import type { Change, Ledger } from '../ledger/ledger.ts'
 import { AppError } from '../shared/errors.ts'
-import { type App, multipart, problems, type UploadedFile } from '../shared/http.ts'
+import { type App, multipart, problems, sendJpeg, type UploadedFile } from '../shared/http.ts'
 import { wholeList } from '../shared/paging.ts'
 import { expectedVersions, ifMatch, versionMismatch } from '../shared/version.ts'
 import {
@@ -402,10 +402,6 @@ export function galleryRoutes(app: App, deps: EnrolDeps & { ledger: Ledger; time
   async function sendPhoto(reply: FastifyReply, sample: Sample | undefined) {
     const bytes = sample && (await readPhoto(deps, sample))
     if (!bytes) throw new AppError('photo_not_found', 'There is no such photo of this employee.')
-    return reply
-      .type('image/jpeg')
-      .header('cache-control', 'private, no-store')
-      .header('x-content-type-options', 'nosniff')
-      .send(bytes)
+    return sendJpeg(reply, bytes)
   }
 }

@@ -90,6 +90,10 @@ export const problemSchema = z
 /** What every route may answer besides its success: `response: { 200: …, ...problems }`. */
 export const problems = { '4xx': problemSchema, '5xx': problemSchema }
 
+/** Answers with a picture, which nobody on the way may keep: it shows a face. */
+export const sendJpeg = (reply: FastifyReply, jpeg: Uint8Array) =>
+  reply.type('image/jpeg').header('cache-control', 'private, no-store').send(jpeg)
+
 /** The refusal of one field that the schema alone cannot judge. */
 export function invalidField(path: string, message: string): AppError {
   return new AppError('invalid_request', sentence(path, message), { fields: [{ path, message }] })

@@ -39,22 +39,18 @@ export class ApiError extends Error {
     this.code = code
     this.body = body
   }
+}
 
-  /** What is wrong with the values that were sent, in the server's words. */
-  get faults(): { path: string; message: string }[] {
-    return (this.body.fields ?? []) as { path: string; message: string }[]
-  }
-
-  /** What is wrong with a field of a form. */
-  field(path: string): string | undefined {
-    const message = this.faults.find((fault) => fault.path === path)?.message
-    return message === undefined ? undefined : faultText(message)
-  }
+/** What is wrong with the values that were sent, in the server's words; empty where the error says nothing of any. */
+export function faultsOf(error: unknown): { path: string; message: string }[] {
+  return error instanceof ApiError ? ((error.body.fields ?? []) as ReturnType<typeof faultsOf>) : []
 }
 
 /** What is wrong with a field of what was sent; undefined where the error says nothing of it. */
-export const faultOf = (error: unknown, field: string): string | undefined =>
-  error instanceof ApiError ? error.field(field) : undefined
+export function faultOf(error: unknown, field: string): string | undefined {
+  const fault = faultsOf(error).find(({ path }) => path === field)
+  return fault && faultText(fault.message)
+}
 
 /** Sends a request to `/api/v1` + path. Rejects with an ApiError for every answer that is not a success. */
 export async function send(path: string, call: Call = {}): Promise<Response> {

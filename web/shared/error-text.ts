@@ -1,5 +1,5 @@
 import { useTranslation } from 'react-i18next'
-import { ApiError } from './api.ts'
+import { ApiError, faultsOf } from './api.ts'
 import { faultText } from './fault-text.ts'
 
 /** The sentence for one of the server's codes; `message` is the server's own, and of some codes says what is wrong. */
@@ -19,7 +19,7 @@ export function useErrorText(): (error: unknown) => string {
   const codeText = useCodeText()
   return (error) => {
     if (!(error instanceof ApiError)) return t('errors.internal')
-    const [first] = error.faults
+    const [first] = faultsOf(error)
     if (!first) return codeText(error.code, error.message)
     const fault = faultText(first.message)
     return codeText(error.code, first.path === '' ? fault : `${first.path}: ${fault}`)

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { settings } from '../../../src/devices/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultsOf, type Sent } from '../../shared/api.ts'
 import { Button } from '../../shared/button.tsx'
 import { Facts } from '../../shared/facts.tsx'
 import { faultText } from '../../shared/fault-text.ts'
@@ -61,7 +61,7 @@ function EditConfiguration({ device, onClose }: { device: Device; onClose: () =>
     save.mutate(read.settings)
   }
   // A field's own message says more than that something is wrong.
-  const [first] = save.error instanceof ApiError ? save.error.faults : []
+  const [first] = faultsOf(save.error)
   return (
     <FormDialog
       title={t('devices.configOf', { name: device.name })}

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { newSiteSchema } from '../../../src/sites/schema.ts'
-import { ApiError, type Sent } from '../../shared/api.ts'
+import { faultsOf, type Sent } from '../../shared/api.ts'
 import { faultText } from '../../shared/fault-text.ts'
 import { Field } from '../../shared/field.tsx'
 import { FormDialog, typed } from '../../shared/form-dialog.tsx'
@@ -46,7 +46,7 @@ export function EditSite({ site, onClose }: { site?: Site; onClose: () => void }
       pad_model_enough: form.has('pad'),
       pin_allowed: form.has('pin'),
     })
-  const faults = save.error instanceof ApiError ? save.error.faults : []
+  const faults = faultsOf(save.error)
   // Networks are numbered: `allowed_networks.1`.
   const fault = (field: string) => {
     const message = faults.find(({ path }) => path.split(/[.[]/)[0] === field)?.message

@@ -1,4 +1,4 @@
-import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../../shared/api.ts'
@@ -11,8 +11,9 @@ import { ErrorAlert } from '../alert.tsx'
 import { useSites } from '../choices.ts'
 import { ConsentAsked, newestTextVersion } from '../consent-asked.tsx'
 import { holds, useConsents } from '../consent-card.tsx'
+import { useReadAnew } from '../done.ts'
 import { Working } from '../import-parts.tsx'
-import { type Employee, type Enrolled, keyOf, type PhotoVerdict, pathOf } from '../people.ts'
+import { type Employee, type Enrolled, type PhotoVerdict, pathOf } from '../people.ts'
 import { usePhotos } from '../picture.tsx'
 import { aims } from './aims.ts'
 import { CameraStep, type Shots } from './camera-step.tsx'
@@ -176,7 +177,7 @@ interface Sent {
 }
 
 function useEnrolment(employee: Employee) {
-  const queries = useQueryClient()
+  const readAnew = useReadAnew(employee)
   return useMutation({
     mutationFn: ({ photos, avatar, consent }: Sent) => {
       const body = new FormData()
@@ -185,10 +186,7 @@ function useEnrolment(employee: Employee) {
       for (const photo of photos) body.append('photo', photo)
       return api<Enrolled>(`${pathOf(employee.employee_id)}/upload-photo`, { method: 'POST', body })
     },
-    onSuccess: () => {
-      queries.invalidateQueries({ queryKey: keyOf(employee.employee_id) })
-      queries.invalidateQueries({ queryKey: ['employees'] })
-    },
+    onSuccess: readAnew,
   })
 }
 
